@@ -50,7 +50,8 @@ campaign-messaging: tools ## consumers killed in every cell, relays under 20,000
 	  tests/cli/test_hospital.py
 
 campaign-transactions: tools ## 20,000 coordinators killed at every step and at random, over each pair of databases
-	@REGIONKIT_TRANSACTION_KILLS=20000 $(BIN)/python -m pytest -s tests/faults/test_transactions_killed.py
+	@REGIONKIT_TRANSACTION_KILLS=20000 REGIONKIT_MYSQL_KILLS=200 $(BIN)/python -m pytest -s tests/faults/test_transactions_killed.py \
+		tests/faults/test_transactions_mysql.py
 
 campaign-write-back: tools ## 10,000 kills of writers, flushers and the server of a write-back cache: nothing acknowledged is lost
 	@REGIONKIT_WRITE_BACK_KILLS=10000 REGIONKIT_WRITE_BACK_DOWN=30 REGIONKIT_WRITE_BACK_KEYS=50000 REGIONKIT_WRITE_BACK_STRIDE=1 \

@@ -14,7 +14,7 @@ FAMILIES = {  # a marker, and the fixtures that start such servers; the order se
     "cassandra": {"cassandra", "own_cassandra"},
     "mongodb": {"mongo", "mongo_korean", "own_mongo"},
     "mariadb": {"mariadb", "mariadb_alone", "own_mariadb"},
-    "mysql": {"mysql", "own_mysql"},
+    "mysql": {"mysql", "mysql_alone", "own_mysql"},
     "postgresql": {"pg", "own_pg"},
     "redis": {"redis_server", "own_redis"},
 }

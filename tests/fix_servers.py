@@ -80,6 +80,15 @@ def mysql() -> Iterator[MysqlServers]:
 
 
 @pytest.fixture(scope="session")
+def mysql_alone() -> Iterator[MysqlServers]:
+    """A MySQL that writes no binary log, shared by the session: beside one it prepares no branches. "app" may list them."""
+    with ExitStack() as stack:
+        made = entered(stack, servers.mysql(0, settings=("disable-log-bin",)))
+        made.primary.sql(f"GRANT XA_RECOVER_ADMIN ON *.* TO app@'{made._app_host}'")
+        yield made
+
+
+@pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServers]:
     """A Redis primary with two replicas, shared by the session."""
     with ExitStack() as stack:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from regionkit.transactions.participants.mariadb_async import AsyncMariaParticipant
     from regionkit.transactions.participants.memory import MemoryParticipant
     from regionkit.transactions.participants.memory_async import AsyncMemoryParticipant
+    from regionkit.transactions.participants.mysql import MysqlParticipant
+    from regionkit.transactions.participants.mysql_async import AsyncMysqlParticipant
     from regionkit.transactions.participants.postgres import PostgresParticipant
     from regionkit.transactions.participants.postgres_async import AsyncPostgresParticipant
     from regionkit.transactions.participants.sqlite import SqliteParticipant
@@ -35,6 +37,7 @@ __all__ = [
     "AsyncMariaParticipant",
     "AsyncMemoryDecisionLog",
     "AsyncMemoryParticipant",
+    "AsyncMysqlParticipant",
     "AsyncPostgresParticipant",
     "AsyncSqlDecisionLog",
     "AsyncSqliteParticipant",
@@ -45,6 +48,7 @@ __all__ = [
     "MariaParticipant",
     "MemoryDecisionLog",
     "MemoryParticipant",
+    "MysqlParticipant",
     "Outcome",
     "PostgresParticipant",
     "SqlDecisionLog",
@@ -59,6 +63,7 @@ _PAIRS = {
     "MariaParticipant": "participants.mariadb",
     "MemoryDecisionLog": "logs.memory",
     "MemoryParticipant": "participants.memory",
+    "MysqlParticipant": "participants.mysql",
     "PostgresParticipant": "participants.postgres",
     "SqlDecisionLog": "logs.sql",
     "SqliteParticipant": "participants.sqlite",

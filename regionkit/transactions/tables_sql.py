@@ -1,7 +1,8 @@
 """The tables of a log and of a participant's markers. Ids are hex digits of regionkit's own; they compare byte for byte.
 
 tpc_meta: row 1 is read by each decision. `floor`: gtrids at or below it are closed. Row 2 is for what changes often, so that no
-decision waits for it. `beats_until`: by the server's clock; `made_at`: raised by readers on MariaDB, to have something to commit.
+decision waits for it. `beats_until`: by the server's clock; `made_at`: raised by readers on MariaDB and MySQL, to have
+something to commit.
 tpc_log: `state` 1 COMMIT, 2 ABORT (a tombstone). `branches`, `hazards`: JSON objects, see recovery_rules.Row.
 tpc_branch: `state` 1 committed as a branch of two phases, 2 a tombstone, 3 committed in one phase.
 """
@@ -19,7 +20,7 @@ __all__ = ["NOW", "tpc_branch", "tpc_log", "tpc_meta", "tpc_participant"]
 NOW = MappingProxyType(
     {
         "postgresql": "CAST(extract(epoch FROM clock_timestamp()) AS double precision)",
-        "mariadb": "(UNIX_TIMESTAMP(NOW(6)) + 0.0e0)",
+        **dict.fromkeys(("mariadb", "mysql"), "(UNIX_TIMESTAMP(NOW(6)) + 0.0e0)"),
         "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
     }
 )

@@ -25,11 +25,15 @@ PAIRS = {
     "postgresql + mariadb, log on a third": ("postgresql", "mariadb", "postgresql"),
     "postgresql + mariadb, anchored": ("postgresql", "mariadb", "b"),
     "mariadb + mariadb, log on a third": ("mariadb", "mariadb", "mariadb"),
+    "postgresql + mysql, log on a third": ("postgresql", "mysql", "postgresql"),
+    "postgresql + mysql with a binary log, anchored": ("postgresql", "mysql-logging", "b"),
+    "mysql + mariadb, log on a third": ("mysql", "mariadb", "mysql"),
     "postgresql + postgresql, log on a third": ("postgresql", "postgresql", "postgresql"),
     "postgresql + postgresql, anchored": ("postgresql", "postgresql", "a"),
     "postgresql + sqlite, anchored": ("postgresql", "sqlite", "b"),
     "postgresql + postgresql, file log": ("postgresql", "postgresql", "file"),
 }
+FIXTURES = {"postgresql": "pg", "mariadb": "mariadb_alone", "mysql": "mysql_alone", "mysql-logging": "mysql"}
 NEVER = ("one_phase", "bar", "begin")
 """Points that no transfer of these passes, or before which there is nothing to be seen."""
 
@@ -50,7 +54,7 @@ def url_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str
             return f"{tmp_path}/decisions"
         if server == "sqlite":
             return f"sqlite:///{tmp_path}/{what}.db"
-        given = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb_alone"}[server])
+        given = request.getfixturevalue(FIXTURES[server])
         url: str = given.primary.url_for(given.database())
         return url
 
@@ -97,11 +101,20 @@ def prepared(cell: dict[str, Any]) -> None:
     bank.close()
 
 
+def cells() -> list[Any]:
+    """Pairs, with the marks of their servers."""
+    families = ("postgresql", "mariadb", "mysql")
+    return [
+        pytest.param(
+            name, marks=[getattr(pytest.mark, one) for one in families if any(at.startswith(one) for at in servers)]
+        )
+        for name, servers in PAIRS.items()
+    ]
+
+
 @pytest.mark.slow
-@pytest.mark.postgresql
-@pytest.mark.mariadb
 @pytest.mark.timeout(1200 + 2 * KILLS)
-@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("pair", cells())
 def test_killed_at_points_and_at_random_all_or_none(
     pair: str, url_of: Callable[[str, str], str], tmp_path: Path
 ) -> None:

@@ -92,7 +92,8 @@ class World:
     def left(self) -> list[str]:
         """Names of branches of ours that are still prepared."""
         listed = [row[0] for row in self.sql("a", "SELECT gid FROM pg_prepared_xacts")]
-        listed += [bytes(row[3]).decode() for row in self.sql("b", "XA RECOVER")]
+        for row in self.sql("b", "XA RECOVER"):  # a text from MySQL
+            listed.append(row[3] if isinstance(row[3], str) else bytes(row[3]).decode())
         return [name for name in listed if NAMESPACE in name]
 
     def settled(self, bank: Bank | None = None) -> Report:

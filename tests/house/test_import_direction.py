@@ -19,7 +19,7 @@ DRIVERS = frozenset(
 MAY_IMPORT_DRIVERS = ("regionkit.backends", "regionkit.testing", "regionkit.embedded")
 NAMED_FOR_A_FAMILY = re.compile(
     r"regionkit\.(?:caching|messaging|transactions)\.(?:\w+\.)*(?:\w+_)?(?:sql|redis|mongo|cassandra|shared|memcached)(?:_async)?"
-    r"|regionkit\.transactions\.participants\.(?:postgres|mariadb|sqlite)(?:_async)?"
+    r"|regionkit\.transactions\.participants\.(?:postgres|mariadb|mysql|sqlite)(?:_async)?"
 )
 """Modules of a pillar that may import the family's public library: they are opened by name."""
 PUBLIC_LIBRARIES = frozenset({"sqlalchemy", "redis", "pymongo", "bson", "cassandra"})

@@ -22,9 +22,14 @@ from regionkit.transactions.xid import gtrid_of
 __all__ = ["LOGS", "OLD", "SQL_LOGS", "AsyncLogRig", "new_gtrid", "soon"]
 
 IS_ASYNC = True
-SQL_LOGS = ("postgresql", "mariadb", "sqlite")
+SQL_LOGS = ("postgresql", "mariadb", "mysql", "sqlite")
 LOGS = ("memory", "file", *SQL_LOGS)
-DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mysql+aiomysql", "sqlite": "sqlite+aiosqlite"}
+DRIVERS = {
+    "postgresql": "postgresql+psycopg",
+    "mariadb": "mysql+aiomysql",
+    "mysql": "mysql+aiomysql",
+    "sqlite": "sqlite+aiosqlite",
+}
 NAMESPACE = "shop"
 OLD = RETENTION + 60.0
 """Seconds ago: what a log lets go of."""
@@ -55,8 +60,8 @@ class AsyncLogRig:
     def of(cls, request: pytest.FixtureRequest, kind: str, folder: Path) -> AsyncLogRig:
         """On an empty database, or in an empty folder."""
         url = f"sqlite:///{folder / 'log.db'}"
-        if kind in ("postgresql", "mariadb"):
-            servers: Any = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb"}[kind])
+        if kind in SQL_LOGS and kind != "sqlite":
+            servers: Any = request.getfixturevalue({"postgresql": "pg"}.get(kind, kind))
             url = str(servers.primary.url_for(servers.database()))
         return cls(kind, url, folder)
 

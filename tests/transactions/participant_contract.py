@@ -142,7 +142,9 @@ class PreparingContract(SqlContract):
                 assert branch.finish(True, within()) is Finish.DONE
             else:
                 assert (branch.commit_one_phase([], within())).winner is Decision.COMMIT
-            assert branch.position()
+            assert (
+                branch.position() or rig.kind == "mysql"
+            )  # which prepares without a binary log only: it has no positions
             branch.close()
 
     def test_the_fast_lane_needs_no_session(self, rig: ParticipantRig) -> None:

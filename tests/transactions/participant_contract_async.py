@@ -141,7 +141,9 @@ class AsyncPreparingContract(AsyncSqlContract):
                 assert await branch.finish(True, within()) is Finish.DONE
             else:
                 assert (await branch.commit_one_phase([], within())).winner is Decision.COMMIT
-            assert await branch.position()
+            assert (
+                await branch.position() or rig.kind == "mysql"
+            )  # which prepares without a binary log only: it has no positions
             await branch.close()
 
     async def test_the_fast_lane_needs_no_session(self, rig: AsyncParticipantRig) -> None:

@@ -26,7 +26,12 @@ __all__ = ["ParticipantRig", "within"]
 
 IS_ASYNC = False
 NAMESPACE, LOG = "shop", "0a1b2c3d"
-DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mysql+aiomysql", "sqlite": "sqlite+aiosqlite"}
+DRIVERS = {
+    "postgresql": "postgresql+psycopg",
+    "mariadb": "mysql+aiomysql",
+    "mysql": "mysql+aiomysql",
+    "sqlite": "sqlite+aiosqlite",
+}
 
 
 def within(seconds: float = 20.0) -> Deadline:
@@ -59,7 +64,9 @@ class ParticipantRig:
         """On an empty database."""
         url = f"sqlite:///{folder / 'bank.db'}"
         if kind != "sqlite":
-            servers: Any = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb_alone"}[kind])
+            servers: Any = request.getfixturevalue(
+                {"postgresql": "pg", "mariadb": "mariadb_alone", "mysql": "mysql_alone"}[kind]
+            )
             url = str(servers.primary.url_for(servers.database()))
         return cls(kind, url)
 

@@ -1,5 +1,5 @@
 # Generated from test_participants_async.py by scripts/twins.py. Do not edit.
-"""The contract of participants, on PostgreSQL, MariaDB and SQLite."""
+"""The contract of participants, on PostgreSQL, MariaDB, MySQL and SQLite."""
 
 from __future__ import annotations
 
@@ -50,6 +50,18 @@ class TestMariadb(PreparingContract):
     def rig(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ParticipantRig]:
         """Its database."""
         made = ParticipantRig.of(request, "mariadb", tmp_path)
+        yield made
+        made.close()
+
+
+@pytest.mark.mysql
+class TestMysql(PreparingContract):
+    """MySQL without replicas."""
+
+    @pytest.fixture
+    def rig(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ParticipantRig]:
+        """Its database."""
+        made = ParticipantRig.of(request, "mysql", tmp_path)
         yield made
         made.close()
 
@@ -146,15 +158,9 @@ class TestMemory(ParticipantContract):
 @pytest.mark.parametrize("given", ["a kit and its store", "the pair"])
 def test_a_store_of_a_kits_takes_part(given: str, rig: Rig) -> None:
     """Its branch opens at the current owner; the log is told kit and store as a pair."""
-    if rig.server == "mariadb":
-        pytest.skip("its participant has tests of its own")
     with RegionKit(rig.topology(), local="us-east-1") as kit:
         kit.create_tables()
         pair = given == "the pair"
-        if rig.server == "mysql":
-            with pytest.raises(ConfigurationError, match="mysql cannot take part"):
-                participant_of("orders", (kit, "orders"), namespace="shop", **UNSAFE)
-            return
         made: Any = participant_of(
             "orders", (kit, "orders") if pair else kit, namespace="shop", store=None if pair else "orders", **UNSAFE
         )

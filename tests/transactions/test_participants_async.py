@@ -1,4 +1,4 @@
-"""The contract of participants, on PostgreSQL, MariaDB and SQLite."""
+"""The contract of participants, on PostgreSQL, MariaDB, MySQL and SQLite."""
 
 from __future__ import annotations
 
@@ -49,6 +49,18 @@ class TestMariadb(AsyncPreparingContract):
     async def rig(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncParticipantRig]:
         """Its database."""
         made = AsyncParticipantRig.of(request, "mariadb", tmp_path)
+        yield made
+        await made.close()
+
+
+@pytest.mark.mysql
+class TestMysql(AsyncPreparingContract):
+    """MySQL without replicas."""
+
+    @pytest.fixture
+    async def rig(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncParticipantRig]:
+        """Its database."""
+        made = AsyncParticipantRig.of(request, "mysql", tmp_path)
         yield made
         await made.close()
 
@@ -145,15 +157,9 @@ class TestMemory(AsyncParticipantContract):
 @pytest.mark.parametrize("given", ["a kit and its store", "the pair"])
 async def test_a_store_of_a_kits_takes_part(given: str, rig: Rig) -> None:
     """Its branch opens at the current owner; the log is told kit and store as a pair."""
-    if rig.server == "mariadb":
-        pytest.skip("its participant has tests of its own")
     async with AsyncRegionKit(rig.topology(), local="us-east-1") as kit:
         await kit.create_tables()
         pair = given == "the pair"
-        if rig.server == "mysql":
-            with pytest.raises(ConfigurationError, match="mysql cannot take part"):
-                participant_of("orders", (kit, "orders"), namespace="shop", **UNSAFE)
-            return
         made: Any = participant_of(
             "orders", (kit, "orders") if pair else kit, namespace="shop", store=None if pair else "orders", **UNSAFE
         )

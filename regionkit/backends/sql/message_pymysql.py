@@ -45,7 +45,7 @@ def send(dbapi_connection: Any, statements: Sequence[Statement]) -> list[Answer]
     """Send statements, none of them empty, in one message: one answer to each.
 
     Raises:
-        pymysql.err.Error: the server's, to the first statement that failed.
+        pymysql.err.Error: the server's, to the first statement that failed; its `unanswered` counts that one and those behind it.
         UsageError: there are more answers than statements. All were done.
     """
     driver = as_driver(dbapi_connection)
@@ -73,6 +73,7 @@ def send(dbapi_connection: Any, statements: Sequence[Statement]) -> list[Answer]
             if error.args[:1] == () or error.args[0] in CLIENT_CODES:
                 raise
             failed = error
+            failed.unanswered = len(statements) - len(answers)
             if error.args[0] in LAST_WORDS:
                 raise
         if switches:

@@ -49,5 +49,5 @@ def _refused(what: str, why: str, fix: str) -> ConfigurationError:
     return ConfigurationError(
         f"{what} cannot be a decision log.",
         why=f"{why}.",
-        fix=f"give an engine of PostgreSQL, MariaDB or SQLite, or the path of a file; {fix}.",
+        fix=f"give an engine of PostgreSQL, MariaDB, MySQL or SQLite, or the path of a file; {fix}.",
     )

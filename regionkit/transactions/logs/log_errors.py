@@ -17,7 +17,7 @@ def no_log(name: str) -> ConfigurationError:
     return ConfigurationError(
         f"{name!r} cannot keep a decision log.",
         why="a decision is a row that is flushed, and that no failover loses.",
-        fix="give an engine of PostgreSQL, MariaDB or SQLite, or take a FileDecisionLog.",
+        fix="give an engine of PostgreSQL, MariaDB, MySQL or SQLite, or take a FileDecisionLog.",
     )
 
 

@@ -1,8 +1,8 @@
 """The statements of a decision log in SQL, as texts for messages: values are quoted here. Pure.
 
 1. A decision is one INSERT. The floor is locked in a subquery of it and compared; of a gtrid that is closed, or of a log
-   without its meta row, it makes the text '', which the table's check refuses: it fails as a duplicate does, and nothing has to
-   be read in between.
+   without its meta row, it makes NULL, which the key refuses (before 8.0.16 MySQL has no checks): it fails as a duplicate does,
+   and nothing has to be read in between.
 2. Whoever reads a decision has to know it as durable as the one who made it: another's COMMIT may be visible and not yet be
    flushed (MariaDB without binlog) or replicated (PostgreSQL, after its wait was cancelled). A read ends with a small write
    and a COMMIT of its own, whose waits cover what was read.
@@ -30,10 +30,12 @@ from regionkit.transactions.xid import check_branches, check_gtrid
 __all__ = ["DONE", "OPEN", "LogSql", "missing", "quoted", "refused", "row_of"]
 
 LONGEST_BY = 120
-CHECKS = (4025, 3819)
-"""MariaDB's and MySQL's codes of a check that failed; PyMySQL takes them for no error of integrity."""
 _LOCKS = MappingProxyType(
-    {"postgresql": (" FOR SHARE", " FOR UPDATE"), "mariadb": (" LOCK IN SHARE MODE", " FOR UPDATE"), "sqlite": ("", "")}
+    {
+        "postgresql": (" FOR SHARE", " FOR UPDATE"),
+        **dict.fromkeys(("mariadb", "mysql"), (" LOCK IN SHARE MODE", " FOR UPDATE")),
+        "sqlite": ("", ""),
+    }
 )
 _UNPLAIN = re.compile(r"[^ !#-&(-\[\]-~]")  # quotes, backslashes, and what is not printable ASCII
 
@@ -45,7 +47,7 @@ _COMMIT = Statement("COMMIT", tag="COMMIT")
 
 
 _INSERT = """INSERT INTO {log} (gtrid, state, branches, hazards, decided_by, decided_at, unsettled) VALUES (
-  CASE WHEN (SELECT floor FROM {meta} WHERE id = 1%(own)s{share}) < '%(gtrid)s' THEN '%(gtrid)s' ELSE '' END,
+  CASE WHEN (SELECT floor FROM {meta} WHERE id = 1%(own)s{share}) < '%(gtrid)s' THEN '%(gtrid)s' ELSE NULL END,
   %(state)s, '%(branches)s', '{{}}', '%(by)s', {now}, %(unsettled)s)"""
 _READ = """SELECT gtrid, state, branches, hazards, decided_by, decided_at, done_at FROM {log}
   WHERE (%(condition)s) AND gtrid > '%(after)s' ORDER BY gtrid LIMIT %(most)s"""
@@ -100,7 +102,8 @@ class LogSql:
         names |= {"now": self.now, "share": share, "update": update, "where": "{where}", "met": "{met}"}
         names["read_share"] = share if server == "postgresql" else ""  # rule 2: locking it is a write there
         self._texts = {name: template.format(**names) for name, template in _TEXTS.items()}
-        self.begin: list[Statement] = {"postgresql": [_ISOLATION, _SYNC], "mariadb": [_ISOLATION]}.get(server, [])
+        sync = {"postgresql": [_ISOLATION, _SYNC], "sqlite": []}
+        self.begin: list[Statement] = sync.get(server, [_ISOLATION])
         """What a transaction begins with."""
 
     def __getitem__(self, name: str) -> str:
@@ -132,7 +135,7 @@ class LogSql:
     def read(self, condition: str, most: int, after: str = "") -> list[Statement]:
         """Rows above `after`, in a transaction of its own; rule 2. First behind `begin`: the floor, then the rows."""
         values = {"condition": condition, "most": int(most), "after": check_gtrid(after) if after else ""}
-        touch = [Statement(self["touch"])] if self.server == "mariadb" else []
+        touch = [Statement(self["touch"])] if self.server in ("mariadb", "mysql") else []
         return [*self.begin, Statement(self["floor"]), Statement(self["read"] % values), *touch, _COMMIT]
 
     def acknowledge(self, rows: Sequence[Any], told: Mapping[str, Mapping[str, str]]) -> tuple[str, dict[str, str]]:
@@ -192,7 +195,7 @@ def row_of(found: Any) -> Row:
 
 def refused(error: DBAPIError) -> bool:
     """Whether a row stands, or the gtrid is closed."""
-    return isinstance(error, IntegrityError) or (error.orig is not None and error.orig.args[0] in CHECKS)
+    return isinstance(error, IntegrityError)
 
 
 def missing(error: DBAPIError) -> bool:

@@ -24,21 +24,25 @@ from regionkit.transactions.participants.participant_async import AsyncParticipa
 
 __all__ = ["is_same"]
 
+_BOTH = ("mariadb", "mysql")
 _HOLD = MappingProxyType(
-    {"postgresql": "SELECT pg_advisory_xact_lock({key})", "mariadb": "SELECT GET_LOCK('rk:{key}', 0)"}
+    {
+        "postgresql": "SELECT pg_advisory_xact_lock({key})",
+        **dict.fromkeys(_BOTH, "SELECT GET_LOCK('rk:{key}', 0)"),
+    }
 )
-_LET_GO = MappingProxyType({"mariadb": "DO RELEASE_LOCK('rk:{key}')"})
+_LET_GO = MappingProxyType(dict.fromkeys(_BOTH, "DO RELEASE_LOCK('rk:{key}')"))
 _MET = MappingProxyType(
     {
         "postgresql": "CASE WHEN pg_try_advisory_xact_lock({key}) THEN 0 ELSE 1 END",
-        "mariadb": "1 - IS_FREE_LOCK('rk:{key}')",
+        **dict.fromkeys(_BOTH, "1 - IS_FREE_LOCK('rk:{key}')"),
         "sqlite": "1",
     }
 )
 _WHERE = MappingProxyType(
     {
         "postgresql": "current_database()",
-        "mariadb": "database()",
+        **dict.fromkeys(_BOTH, "database()"),
         "sqlite": "(SELECT file FROM pragma_database_list WHERE name = 'main')",
     }
 )

@@ -1,4 +1,4 @@
-"""A decision log in PostgreSQL, MariaDB or SQLite.
+"""A decision log in PostgreSQL, MariaDB, MySQL or SQLite.
 
 1. A decision is one short transaction in one message: one round trip. Its unique key lets the second one wait for the first;
    what stands is then read, and is what counts.
@@ -39,7 +39,8 @@ from regionkit.facts.consistency import STRONG
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.kept_tables import LOG_TABLES
 from regionkit.transactions.logs import log_errors
-from regionkit.transactions.logs.lasting_sql import QUESTIONS, Standing, standing
+from regionkit.transactions.logs.greeted_sql_async import greeted
+from regionkit.transactions.logs.lasting_sql import Standing
 from regionkit.transactions.logs.log_async import LogFacts, unread
 from regionkit.transactions.logs.log_sql import DONE, OPEN, LogSql, missing, quoted, refused, row_of
 from regionkit.transactions.logs.same_place_sql_async import is_same
@@ -143,22 +144,15 @@ class AsyncSqlDecisionLog:
 
     async def _standing(self, deadline: Deadline) -> tuple[str, Standing]:
         """Its history now, and where it stands."""
-        sql = self._texts
         try:
             async with self._write(deadline) as unit:
-                answers = [
-                    (await unit.native.execute(text(question.format(log=sql.table)))).all()
-                    for question in QUESTIONS[sql.server]
-                ]
+                self._sql, found = await greeted(unit, self._texts, self._stood.namespace, self._stood.copies)
         except Fenced as error:
             raise Fenced(
                 f"log {self.name!r} has failed over.",
                 why=f"{error.why} Decisions may be missing.",
                 fix="check that none is missing, then `regionkit tpc log adopt`; in a kit kit.adopt(store, region) first.",
             ) from error
-        found = standing(sql.server, answers, self._stood.copies)
-        if found.schema:
-            self._sql = LogSql(sql.server, self._stood.namespace, found.schema)
         owner = await self._stood.owner(deadline=deadline)
         here = hashlib.sha256(found.here.encode()).hexdigest()[:12]
         return f"{owner.history}.{here}", found

@@ -15,9 +15,14 @@ __all__ = ["participant_of"]
 
 IS_ASYNC = False
 _SERVERS = MappingProxyType(
-    {"postgresql": ("postgres", "Postgres"), "mariadb": ("mariadb", "Maria"), "sqlite": ("sqlite", "Sqlite")}
+    {
+        "postgresql": ("postgres", "Postgres"),
+        "mariadb": ("mariadb", "Maria"),
+        "mysql": ("mysql", "Mysql"),
+        "sqlite": ("sqlite", "Sqlite"),
+    }
 )
-"""By the server's kind: module, and what the class's name begins with."""
+"""By the server's kind: module, and what the class's name begins with. Before a server has greeted us MySQL counts as MariaDB."""
 
 
 def participant_of(name: str, given: Any, *, namespace: str, store: str | None = None, **options: Any) -> Participant:
@@ -42,7 +47,7 @@ def participant_of(name: str, given: Any, *, namespace: str, store: str | None =
     if server not in _SERVERS:
         raise ConfigurationError(
             f"participant {name!r}: {server} cannot take part in a global transaction.",
-            fix="give an engine of PostgreSQL, MariaDB or SQLite, or a store of a kit's on one of them.",
+            fix="give an engine of PostgreSQL, MariaDB, MySQL or SQLite, or a store of a kit's on one of them.",
         )
     module, prefix = _SERVERS[server]
     try:

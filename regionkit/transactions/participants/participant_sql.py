@@ -54,6 +54,8 @@ class SqlParticipant(abc.ABC):
     """
 
     kind: str
+    kinds: tuple[str, ...] = ()
+    """Where one class serves several: a URL does not tell MySQL from MariaDB."""
 
     def __init__(
         self,
@@ -72,7 +74,7 @@ class SqlParticipant(abc.ABC):
         self._namespace = namespace
         self._unsafe = unsafe_no_flush
         self._backing: Backing = backing_of(given, namespace=namespace, store=store, clock=clock)
-        if self._backing.capabilities.server != self.kind:
+        if self._backing.capabilities.server not in (self.kinds or (self.kind,)):
             raise ConfigurationError(
                 f"participant {name!r} is {self._backing.capabilities.server}, and this class is for {self.kind}.",
                 fix="hand the engine (or the kit's store) itself to the TransactionManager: it finds the class.",

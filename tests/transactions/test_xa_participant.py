@@ -1,11 +1,13 @@
-# Generated from test_mariadb_participant_async.py by scripts/twins.py. Do not edit.
-"""Traps of XA, each run on a real MariaDB."""
+# Generated from test_xa_participant_async.py by scripts/twins.py. Do not edit.
+"""Traps of XA, each run on a real MariaDB and a real MySQL."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,9 @@ from regionkit.core.concurrency import gather, sleep
 from regionkit.errors import ConfigurationError, TransactionAborted
 from regionkit.testing import FaultProxy
 from regionkit.transactions.participants.factory import participant_of
-from regionkit.transactions.participants.mariadb_facts import Look, findings
+from regionkit.transactions.participants.mariadb_words import MARIADB
+from regionkit.transactions.participants.mysql_words import MYSQL
+from regionkit.transactions.participants.xa_words import Look, XaWords
 from regionkit.transactions.protocol import Decision, Finish, Vote
 from regionkit.transactions.recovery_rules import Evidence
 from regionkit.transactions.xid import Xid
@@ -28,13 +32,13 @@ from regionkit.transactions.xid import Xid
 from .participant_contract import SqlContract
 from .participant_rigs import NAMESPACE, ParticipantRig, within
 
-pytestmark = pytest.mark.mariadb
+WORDS: dict[str, XaWords] = {"mariadb": MARIADB, "mysql": MYSQL}
 
 
-@pytest.fixture
+@pytest.fixture(params=WORDS)
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ParticipantRig]:
-    """An empty database of a MariaDB without replicas."""
-    made = ParticipantRig.of(request, "mariadb", tmp_path)
+    """An empty database of a server without replicas."""
+    made = ParticipantRig.of(request, request.param, tmp_path)
     yield made
     made.close()
 
@@ -42,12 +46,15 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ParticipantR
 class TestBesideReplicas(SqlContract):
     """It is the anchor, or alone."""
 
-    @pytest.fixture
-    def rig(self, mariadb: Any) -> Iterator[ParticipantRig]:
-        """A database of a MariaDB with two replicas."""
-        made = ParticipantRig("mariadb", mariadb.primary.url_for(mariadb.database()))
-        yield made
-        made.close()
+    @pytest.fixture(params=WORDS)
+    def rig(self, request: pytest.FixtureRequest) -> Iterator[ParticipantRig]:
+        """A database of a server with two replicas."""
+        given = request.getfixturevalue(request.param)
+        made = ParticipantRig(request.param, given.primary.url_for(given.database()))
+        rights = granted(given, "XA_RECOVER_ADMIN") if request.param == "mysql" else contextlib.nullcontext()
+        with rights:
+            yield made
+            made.close()
 
     def test_it_prepares_only_where_that_is_asked_for(self, rig: ParticipantRig) -> None:
         """XA and a crash would break its replicas."""
@@ -59,9 +66,32 @@ class TestBesideReplicas(SqlContract):
         assert (branch.prepare(within())).vote is Vote.NO
         branch.close()
         assert number not in rig.accounts
-        assert "ANCHOR" in (bank.doctor(within()))[-1].what
-        unsafe = rig.participant(unsafe_replicated_xa=True)
-        assert (unsafe.open(within())).guarantee == "XA"
+        [said] = [one.what for one in bank.doctor(within()) if "ANCHOR" in one.what]
+        assert said.startswith("it has replicas" if rig.kind == "mariadb" else "it writes a binary log")
+        unsafe = rig.participant(unsafe_replicated_xa=True)  # of a MySQL before 8.0.30 nobody can ask for it
+        version = rig.sql("SELECT VERSION()")[0][0]
+        safe = rig.kind == "mariadb" or tuple(map(int, version.partition("-")[0].split("."))) >= (8, 0, 30)
+        assert (unsafe.open(within())).guarantee == ("XA" if safe else "ANCHOR")
+
+    def test_it_knows_where_its_commit_stands(self, rig: ParticipantRig) -> None:
+        """By its binary log: nothing less than what a replica has then."""
+        branch = rig.branch(rig.participant())
+        rig.add(branch)
+        assert (branch.commit_one_phase([], within())).winner is Decision.COMMIT
+        found: Any = branch.position()
+        newest = found.upto[0][1] if rig.kind == "mysql" else found[0][2]
+        assert newest > 0
+        branch.close()
+
+
+@contextlib.contextmanager
+def granted(servers: Any, right: str, *, given: bool = True) -> Iterator[None]:
+    """MySQL's ordinary account may do more for a while; or less."""
+    words = [("GRANT", "TO"), ("REVOKE", "FROM")]
+    for verb, of in words if given else reversed(words):
+        servers.primary.sql(f"{verb} {right} ON *.* {of} app@'{servers._app_host}'")
+        if (verb == "GRANT") is given:
+            yield
 
 
 def connected(url: str) -> Any:
@@ -138,10 +168,14 @@ def test_a_session_without_the_lock_is_never_killed(rig: ParticipantRig) -> None
     assert 601 in rig.accounts
 
 
-def test_a_crash_between_the_phases(own_mariadb: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("kind", WORDS)
+def test_a_crash_between_the_phases(kind: str, request: pytest.FixtureRequest) -> None:
     """What was prepared is there, ids of connections repeat, and sessions that have them now are left alone."""
-    server = own_mariadb().primary
-    rig = ParticipantRig("mariadb", server.url_for("shop"))
+    made = request.getfixturevalue(f"own_{kind}")(**({"settings": ("disable-log-bin",)} if kind == "mysql" else {}))
+    server = made.primary
+    if kind == "mysql":
+        server.sql(f"GRANT XA_RECOVER_ADMIN ON *.* TO app@'{made._app_host}'")
+    rig = ParticipantRig(kind, server.url_for("shop"))
     bank = rig.participant()
     branches = [rig.branch(bank) for _ in range(2)]
     numbers = [rig.add(branch) for branch in branches]
@@ -251,23 +285,45 @@ def test_lost_answers(rig: ParticipantRig) -> None:
         assert other.bar(branch.xid, within()) is Evidence.COMMITTED
 
 
-def test_an_error_that_leaves_it_open_is_no_answer(rig: ParticipantRig) -> None:
-    """max_statement_time and KILL QUERY may strike at the last statement too: the connection is closed, and it is asked again."""
+@pytest.mark.parametrize("how", ["KILL QUERY", "max_statement_time"])
+def test_an_error_that_leaves_it_open_is_no_answer(how: str, rig: ParticipantRig) -> None:
+    """Either may strike at the last statement too: the connection is closed, and it is asked again."""
+    if how != "KILL QUERY" and rig.kind == "mysql":
+        pytest.skip("its own limit ends reads only")
     bank = rig.participant()
+    rig.sql(rig.adding(960))
+    waits = "UPDATE bank SET total = 1 WHERE id = 960"
+    limited = "SET STATEMENT max_statement_time = 0.2 FOR SELECT SLEEP(60) FROM information_schema.ENGINES"
+    holder, killer = connected(rig.url), connected(rig.url)
+    say(holder, "BEGIN", "UPDATE bank SET total = 0 WHERE id = 960")
+
+    def kill() -> None:
+        found: list[Any] = []
+        while not found:
+            sleep(0.02)
+            found = say(
+                killer, "SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE 'UPDATE bank SET total = 1%'"
+            )
+        say(killer, f"KILL QUERY {found[0][0]}")
+
     for one_phase in (False, True):
         branch = rig.branch(bank)
         number = rig.add(branch)
-        branch.defer("SET STATEMENT max_statement_time = 0.2 FOR SELECT SLEEP(60) FROM information_schema.ENGINES")
+        branch.defer(waits if how == "KILL QUERY" else limited)
+        ends = functools.partial(branch.commit_one_phase, []) if one_phase else branch.prepare
+        told = gather([functools.partial(ends, within()), *([kill] if how == "KILL QUERY" else [])])
         if one_phase:
-            assert (branch.commit_one_phase([], within())).winner is None
+            assert told[0].winner is None
             branch.close()
             assert bank.bar(branch.xid, within()) is Evidence.BARRED
         else:
-            assert (branch.prepare(within())).vote is Vote.UNANSWERED
+            assert told[0].vote is Vote.UNANSWERED
             assert branch.finish(False, within()) in (Finish.DONE, Finish.UNKNOWN)
             branch.close()
         assert number not in rig.accounts
     assert bank.listed(within()) == []
+    for session in (holder, killer):
+        session.close()
 
 
 # -- what happens inside
@@ -412,7 +468,7 @@ def test_a_branch_leaves_its_connection_to_the_next(rig: ParticipantRig) -> None
             assert branch.finish(end == "commit", within()) is Finish.DONE
         else:
             assert (branch.commit_one_phase([], within())).winner is Decision.COMMIT
-        assert (branch.position())[0][2] > 0
+        assert branch.position() or rig.kind == "mysql"  # without a binary log
         assert rig.sql(f"SELECT IS_USED_LOCK('rk:{branch.xid.gtrid}:bank')") == [(None,)]
         branch.close()
     assert len(set(ids)) == 1
@@ -427,10 +483,13 @@ def test_an_error_behind_the_commit_is_not_the_commits(
     branch = rig.branch(bank)
     number = rig.add(branch)
     wrong = "' OR (SELECT 1 UNION SELECT 2) OR '"  # no name of a lock
-    monkeypatch.setattr(sys.modules[type(bank).__module__], "lock_of", lambda xid: wrong)
+    monkeypatch.setattr(sys.modules[type(branch).__module__], "lock_of", lambda xid: wrong)
     answered = branch.commit_one_phase([rig.adding(977)] if deciding else [], within())
-    assert answered.winner is Decision.COMMIT
+    assert answered.winner is (
+        Decision.COMMIT if rig.kind == "mariadb" else None
+    )  # None: whoever asks reads the marker
     branch.close()
+    assert bank.bar(branch.xid, within()) is Evidence.COMMITTED
     assert number in rig.accounts
 
 
@@ -440,12 +499,14 @@ def test_an_error_behind_the_commit_is_not_the_commits(
 def test_what_a_server_is_is_looked_at_with_each_branch(rig: ParticipantRig) -> None:
     """SET GLOBAL comes at any time, a replica too: the first statement fails, and the branch with it."""
     bank = rig.participant()
-    module = sys.modules[type(bank).__module__]
-    for checks in (
-        module.SOUND.replace("sync_binlog <> 1", "sync_binlog >= 0").replace("@@global.log_bin AND", ""),
-        module.ALONE.replace("> 0", ">= 0").replace("@@global.log_bin AND", ""),
+    words = WORDS[rig.kind]
+    for check in (
+        words.sound.replace("sync_binlog <> 1", "sync_binlog >= 0").replace("@@global.log_bin AND", ""),
+        words.alone.replace("> 0", ">= 0")
+        .replace("@@global.log_bin AND", "")
+        .replace("WHEN @@global.log_bin", "WHEN 1"),
     ):
-        bank.checks = lambda *, xa, checks=checks: checks
+        bank.checks = lambda words, *, xa, check=check: [check]
         branch = rig.branch(bank)
         with pytest.raises(Exception, match="regionkit: the server"):
             rig.add(branch)
@@ -453,8 +514,8 @@ def test_what_a_server_is_is_looked_at_with_each_branch(rig: ParticipantRig) -> 
         branch.close()
     del bank.checks
     bank._unsafe = False
-    assert ("flush" in bank.checks(xa=False), "replicas" in bank.checks(xa=False)) == (True, False)
-    assert ("flush" in bank.checks(xa=True), "replicas" in bank.checks(xa=True)) == (True, True)
+    assert list(bank.checks(words, xa=False)) == [words.sound]
+    assert list(bank.checks(words, xa=True)) == [words.sound, words.alone]
 
 
 def test_another_server_is_another_instance_whatever_its_id(rig: ParticipantRig) -> None:
@@ -467,6 +528,7 @@ def test_another_server_is_another_instance_whatever_its_id(rig: ParticipantRig)
     assert (bank.open(within())).instance != facts.instance
 
 
+@pytest.mark.parametrize("rig", ["mariadb"], indirect=True)
 def test_a_replica_that_was_seen_is_remembered(rig: ParticipantRig) -> None:
     """One that is down goes on where it was: what was prepared meanwhile would break it."""
     bank = rig.participant()
@@ -486,38 +548,119 @@ def test_what_cannot_be_rolled_back_is_refused(rig: ParticipantRig) -> None:
 def test_a_server_that_does_not_flush_is_refused(rig: ParticipantRig) -> None:
     """The one of the tests is such a server."""
     bank = participant_of("bank", rig.engine(), namespace=NAMESPACE)
-    with pytest.raises(ConfigurationError, match="innodb_flush_method"):
+    with pytest.raises(ConfigurationError, match="innodb_flush_"):
         bank.open(within())
     bank.close()
 
 
 SOUND = {
-    "version": "10.11.6-MariaDB-log", "innodb_flush_log_at_trx_commit": "1", "innodb_flush_method": "O_DIRECT",
-    "log_bin": "ON", "sync_binlog": "1", "wsrep_on": "OFF", "slaves_connected": "0",
+    "innodb_flush_log_at_trx_commit": "1", "innodb_flush_method": "O_DIRECT", "log_bin": "ON", "sync_binlog": "1",
+    "slaves_connected": "0",
 }  # fmt: skip
+OWN = {
+    "mariadb": {"wsrep_on": "OFF"},
+    "mysql": {"version": "8.0.30", "log_bin": "OFF", "group_replication_group_name": "", "may_list": "1"},
+}
 
 
 @pytest.mark.parametrize(
-    ("told", "level", "what"),
+    ("kind", "told", "level", "what"),
     [
-        ({"version": "8.0.36"}, "refused", "MySQL"),
-        ({"wsrep_on": "ON"}, "refused", "Galera"),
-        ({"innodb_flush_log_at_trx_commit": "2"}, "refused", "innodb_flush_log_at_trx_commit is 2"),
-        ({"sync_binlog": "0"}, "refused", "sync_binlog is 0"),
-        ({"log_bin": "OFF", "sync_binlog": "0", "slaves_connected": "1"}, "", ""),
-        ({"slaves_connected": "1"}, "warning", "ANCHOR"),
-        ({}, "", ""),
+        ("mariadb", {"wsrep_on": "ON"}, "refused", "Galera"),
+        ("mariadb", {"log_bin": "OFF", "sync_binlog": "0", "slaves_connected": "1"}, "", ""),
+        ("mariadb", {"slaves_connected": "1"}, "warning", "ANCHOR"),
+        ("mariadb", {"followed": "1"}, "warning", "ANCHOR"),
+        ("mariadb", {"sync_binlog": "0"}, "refused", "sync_binlog is 0"),
+        ("mysql", {"wsrep_on": "ON"}, "refused", "cluster"),
+        ("mysql", {"group_replication_group_name": "aaaa"}, "refused", "Group Replication"),
+        ("mysql", {"log_bin": "ON"}, "warning", "ANCHOR"),
+        ("mysql", {"log_bin": "ON", "version": "8.0.15-debug"}, "warning", "ANCHOR"),
+        ("mysql", {"sync_binlog": "0", "version": "8.0.15"}, "", ""),
+        *[
+            (kind, *row)
+            for kind in WORDS
+            for row in (
+                ({"innodb_flush_log_at_trx_commit": "2"}, "refused", "innodb_flush_log_at_trx_commit is 2"),
+                ({"innodb_flush_method": "nosync"}, "refused", "innodb_flush_method is nosync"),
+                ({"table": "counters (MyISAM)"}, "refused", "counters"),
+                ({}, "", ""),
+            )
+        ],
     ],
 )
-def test_settings_are_judged(told: dict[str, str], level: str, what: str) -> None:
+def test_settings_are_judged(kind: str, told: dict[str, str], level: str, what: str) -> None:
     """Each by itself."""
-    found = findings("bank", Look({**SOUND, **told}, 0), unsafe=False, replicated_xa=False)
+    look = Look({**SOUND, **OWN[kind], **told}, 0)
+    found = WORDS[kind].findings("bank", look, False, False)
     assert [(one.level, what in one.what) for one in found] == ([(level, True)] if level else [])
+    assert WORDS[kind].prepares(look, False) is ("ANCHOR" not in what)
+
+
+@pytest.mark.parametrize(
+    ("told", "asked_for", "prepares", "said"),
+    [
+        ({}, False, True, ""),
+        ({"may_list": ""}, False, False, "XA_RECOVER_ADMIN"),
+        ({"may_list": ""}, True, False, "XA_RECOVER_ADMIN"),
+        ({"may_list": "", "log_bin": "ON"}, False, False, "unsafe_replicated_xa"),
+        ({"log_bin": "ON", "version": "8.0.29"}, True, False, "disable_log_bin"),
+        ({"log_bin": "ON", "version": "8.4.3-cluster"}, False, False, "unsafe_replicated_xa"),
+        ({"log_bin": "ON", "version": "8.0.30"}, True, True, "leave unsafe_replicated_xa"),
+        ({"log_bin": "ON", "version": "9.1.0"}, True, True, "leave unsafe_replicated_xa"),
+    ],
+)
+def test_mysql_prepares_what_it_can_list_and_keep(
+    told: dict[str, str], asked_for: bool, prepares: bool, said: str
+) -> None:
+    """Beside a binary log never before 8.0.30, and later only where that is asked for."""
+    look = Look({name: value for name, value in {**SOUND, **OWN["mysql"], **told}.items() if value}, 0)
+    assert MYSQL.prepares(look, asked_for) is prepares
+    assert [said in one.fix for one in MYSQL.findings("bank", look, False, asked_for)] == ([True] if said else [])
+
+
+@pytest.mark.parametrize("mine", ["uuid:1-5", "uuid:1-3:5", "uuid:2", "other:7"])
+def test_where_mysql_stands(mine: str) -> None:
+    """Its own transactions alone, without those that have a tag."""
+    found: Any = MYSQL.position[1](("UUID", f"first:1-99,\n{mine},zz:1"))
+    newest = {"uuid:1-5": 5, "uuid:1-3:5": 5, "uuid:2": 2}.get(mine)
+    assert (None if found is None else found.upto) == (None if newest is None else (("uuid", newest),))
+    tagged: Any = MYSQL.position[1](("uuid", "uuid:1-4:deploy:1-77"))
+    assert tagged.upto == (("uuid", 4),)
+    assert MYSQL.position[1](("uuid", "")) is None
+    assert MYSQL.position[1](("uuid", "uuid:deploy:1-77")) is None
+
+
+def test_an_account_without_a_right_of_mysqls(mysql_alone: Any) -> None:
+    """It anchors, and lists nothing; once branches were prepared there, what cannot be listed is no empty list."""
+    rig = ParticipantRig("mysql", mysql_alone.primary.url_for(mysql_alone.database()))
+    with granted(mysql_alone, "XA_RECOVER_ADMIN", given=False):
+        bank = rig.participant()
+        assert (bank.open(within())).guarantee == "ANCHOR"
+        assert bank.listed(within()) == []
+        assert ["XA_RECOVER_ADMIN" in one.fix for one in bank.doctor(within()) if "ANCHOR" in one.what] == [True]
+        branch = rig.branch(bank)
+        number = rig.add(branch)
+        assert (branch.commit_one_phase([], within())).winner is Decision.COMMIT
+        branch.close()
+        assert number in rig.accounts
+    bank = rig.participant()
+    assert (bank.open(within())).guarantee == "XA"
+    branch = rig.branch(bank)
+    rig.add(branch)
+    assert (branch.prepare(within())).vote is Vote.YES
+    with granted(mysql_alone, "XA_RECOVER_ADMIN", given=False):
+        for other in (bank, rig.participant()):
+            with pytest.raises(ConfigurationError, match="may not list"):
+                other.listed(within())
+    assert branch.finish(False, within()) is Finish.DONE
+    branch.close()
+    rig.close()
 
 
 def test_the_doctor_proves_that_it_may_kill(rig: ParticipantRig) -> None:
     """A session of its own."""
     bank = rig.participant()
+    assert (bank.open(within())).kind == rig.kind
     assert "not proved" not in " ".join(one.what for one in bank.doctor(within()))
 
     def no(deadline: Any) -> bool:
