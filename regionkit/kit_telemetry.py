@@ -139,6 +139,14 @@ class _Telemetry:
         context.attach(trace.set_span_in_context(span, before))
         return span, before
 
+    def passed(self, store: str, endpoint: str, kind: str, seconds: float) -> bool:
+        """A block without a span is over, and nothing happened in it; whether its attributes are known."""
+        attributes = self._sets.get((store, endpoint, kind, ""))
+        if attributes is None:
+            return False
+        self._duration.record(seconds, attributes)
+        return True
+
     def ended(self, begun: Any, event: ReadRouted | WriteRouted, error: BaseException | None) -> None:
         """It is over."""
         attributes = self._attributes(event, error)
