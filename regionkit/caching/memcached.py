@@ -5,8 +5,8 @@
    when the load began. So an invalidation, by whichever process, refuses every load that had begun before it.
 2. Only the process that invalidated knows a floor. A load that another process begins *after* an invalidation,
    from a copy of the database that lags, is stored, and is stale for up to its ttl: load from the owner.
-3. There are no notifications. A Local tier in front does not hear of other processes' invalidations: it needs `ttl=`, and that long
-   it may be stale.
+3. There are no notifications. A Local tier in front does not hear of other processes' invalidations: it needs `ttl=`, and may be
+   stale for that long.
 4. One load a key over all processes, by a lease that the server forgets at its end; others look again and again.
 5. `clear` and tags work by a number in each entry. A number that the server has dropped counts as just raised: what is evicted
    makes misses, never stale values. The first load of each new tag is not kept.
