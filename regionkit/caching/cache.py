@@ -349,7 +349,7 @@ class Cache(CacheChanges[V]):
         """
         if self._made is None:
             raise ConfigurationError(
-                f"{store!r} is not a URL.", fix='write Shared("redis://..."); names of stores are for caches of a kit.'
+                f"{store!r} is not a URL.", fix='write Shared("redis://..."); a kit has store names.'
             )
         return self._made.shared_at(store)
 
