@@ -134,9 +134,7 @@ class Cache(CacheChanges[V]):
     ) -> None:
         checked_name(name, namespace)
         if not isinstance(strategy, TTL | Lazy):
-            raise ConfigurationError(
-                f"{strategy!r} is not a strategy.", fix="use TTL, Lazy, WriteThrough or WriteBack."
-            )
+            raise ConfigurationError(f"{strategy!r} is not a strategy.", fix="use TTL, Lazy, WriteThrough, WriteBack.")
         local, shared = checked_tiers(tiers, strategy)
         self.name = name
         self.strategy = strategy
@@ -348,9 +346,7 @@ class Cache(CacheChanges[V]):
             ConfigurationError: there is no kit, or no such store.
         """
         if self._made is None:
-            raise ConfigurationError(
-                f"{store!r} is not a URL.", fix='write Shared("redis://..."); names of stores are for caches of a kit.'
-            )
+            raise ConfigurationError(f"{store!r} is not a URL.", fix='write Shared("redis://..."), or use a kit.')
         return self._made.shared_at(store)
 
     def _news_within(self) -> float:
