@@ -198,9 +198,7 @@ class Block(Acquisition, Generic[H]):
         partially_committed = self.partially_committed
         try:
             translated = self._translated(error, self.index)
-        except (
-            Exception
-        ) as broken:  # of the error itself, an attribute of which raises: the block is rolled back all the same
+        except Exception as broken:  # an attribute of the error raises; the block is rolled back all the same
             error.add_note(f"regionkit could not judge this error: {type(broken).__name__} when it was looked at.")
             translated = error
         if self.progress.unknown and not isinstance(translated, RegionKitError):
