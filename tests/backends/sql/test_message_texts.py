@@ -53,7 +53,7 @@ def test_what_ends_the_whole_transaction(text: str, how: str) -> None:
 
 
 def test_no_answer_at_all_is_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the loss was noticed before, libpq has no result and no error: a COMMIT would end in an IndexError, and not as unknown."""
+    """Where the loss was noticed before, libpq has no result and no error: a COMMIT would end in an IndexError."""
 
     def nothing(_: object) -> Iterator[None]:
         yield from ()
