@@ -17,6 +17,7 @@ from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event, crash_point
 from regionkit.core.ids import uuid7
+from regionkit.core.storable import storable
 from regionkit.messaging.case import Case, Failed, gap_case, retry_after
 from regionkit.messaging.consumer_options import Options
 from regionkit.messaging.counters import Counters
@@ -144,7 +145,7 @@ class AsyncAdmitting:
             message_id=stored_id(envelope.id),
             status=status,
             reason=reason,
-            type=envelope.type,
+            type=storable(envelope.type),
             lineage=envelope.lineage.encode() if envelope.number is not None else b"",
             key=None if envelope.key is None else stored_key(envelope.key),
             parks=park and keyed and options.on_poison == "park_key",

@@ -23,6 +23,7 @@ import traceback
 import msgspec
 
 from regionkit.core.ids import uuid7
+from regionkit.core.storable import storable, words_of
 from regionkit.messaging.envelope import LARGEST_MESSAGE, Envelope, stored_key
 
 __all__ = [
@@ -64,13 +65,13 @@ NO_ERROR = Failed("", "", "", "")
 
 
 def failed(error: BaseException) -> Failed:
-    """The error as it is kept."""
+    """The error as it is kept, whatever it says: a case that cannot be written would stop its queue."""
     frames = traceback.extract_tb(error.__traceback__)
     places = "\n".join(f"{frame.filename}:{frame.name}" for frame in frames)
     name = f"{type(error).__module__}.{type(error).__qualname__}"
     group = hashlib.blake2b(f"{name}\n{places}".encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-    stack = "".join(traceback.format_list(frames))
-    return Failed(name[:200], str(error)[:LONGEST_ERROR], stack[-LONGEST_STACK:], group)
+    stack = storable("".join(traceback.format_list(frames)))
+    return Failed(storable(name)[:200], words_of(error)[:LONGEST_ERROR], stack[-LONGEST_STACK:], group)
 
 
 class Case(msgspec.Struct, frozen=True, gc=False):
@@ -153,7 +154,7 @@ def gap_case(
         scope=scope,
         status="admitted",
         reason="gap",
-        type=envelope.type,
+        type=storable(envelope.type),
         lineage=envelope.lineage.encode(),
         key=stored_key(envelope.key),
         parks=True,

@@ -88,7 +88,7 @@ class Handlers:
             raise ConfigurationError(
                 f"attempts={handler.attempts!r} of {handler.name}.", fix="give a number from 1 on."
             )
-        if not 0.0 < handler.timeout <= 3600.0:
+        if type(handler.timeout) not in (int, float) or not 0.0 < handler.timeout <= 3600.0:
             raise ConfigurationError(
                 f"timeout={handler.timeout!r} of {handler.name}.", fix="give seconds, at most 3600."
             )
@@ -138,7 +138,7 @@ def _check_effect(handler: Handler) -> None:
         raise ConfigurationError(
             f"on_in_doubt={handler.on_in_doubt!r} of {handler.name}.", fix='write "retry" or "hospital".'
         )
-    if not 0.0 < handler.lease <= LONGEST_LEASE:
+    if type(handler.lease) not in (int, float) or not 0.0 < handler.lease <= LONGEST_LEASE:
         raise ConfigurationError(f"lease={handler.lease!r} of {handler.name}.", fix="give seconds, at most 3600.")
     asks = handler.resolve is not None or bool(handler.on_in_doubt)
     if asks and handler.effect != "external":

@@ -11,6 +11,7 @@ import msgspec
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.cipher import Cipher
 from regionkit.messaging.claiming_async import LONGEST_NAME
+from regionkit.topology.validation import shown
 
 __all__ = ["LONGEST_TTL", "SHORTEST_LEASE", "Options", "Resolved"]
 
@@ -63,8 +64,10 @@ class Options:
             raise self._wrong("store_errors", "give a tuple of classes of Exception.")
         if self.cipher is not None and not (hasattr(self.cipher, "encrypt") and hasattr(self.cipher, "decrypt")):
             raise self._wrong("cipher", "give an object with encrypt and decrypt, such as a Fernet.")
-        if not self.name or len(self.name.encode()) > LONGEST_NAME:
+        if type(self.name) is not str or not 0 < len(self.name.encode(errors="replace")) <= LONGEST_NAME:
             raise self._wrong("name", f"give a text of 1 to {LONGEST_NAME} bytes.")
+        if any("\ud800" <= letter <= "\udfff" for letter in self.name):
+            raise self._wrong("name", "leave out halves of surrogate pairs: they are no text.")
 
     def _check_times(self) -> None:
         least = 0.1 if self.short_lease else SHORTEST_LEASE
@@ -81,4 +84,6 @@ class Options:
                 raise self._wrong(name, fix)
 
     def _wrong(self, name: str, fix: str) -> ConfigurationError:
-        return ConfigurationError(f"{name}={getattr(self, name)!r} of idempotent {self.name!r} is not taken.", fix=fix)
+        return ConfigurationError(
+            f"{name}={shown(getattr(self, name))} of idempotent {shown(self.name)} is not taken.", fix=fix
+        )

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from regionkit.core.ids import uuid7
+from regionkit.core.storable import storable
 from regionkit.errors import UsageError
 from regionkit.messaging.envelope import LARGEST_MESSAGE, LONGEST_TYPE, Envelope, Malformed, decode, encode, stored_key
 from regionkit.messaging.outbox_rules import Event
@@ -90,12 +91,14 @@ def made(
     Raises:
         UsageError: something cannot be published; nothing was written.
     """
-    if not isinstance(type, str) or not 0 < len(type) <= LONGEST_TYPE:
+    if not _is_text(type) or not 0 < len(type) <= LONGEST_TYPE:
         raise _refused("type", type, f"a text of 1 to {LONGEST_TYPE} characters")
-    if key is not None and not isinstance(key, str):
+    if key is not None and not _is_text(key):
         raise _refused("key", key, "a text, or None if the event has no order")
+    if headers is not None and not isinstance(headers, Mapping):
+        raise _refused("headers", headers, "texts by texts")
     headers = {} if headers is None else dict(headers)
-    if not all(isinstance(part, str) for pair in headers.items() for part in pair):
+    if not all(_is_text(part) for pair in headers.items() for part in pair):
         raise _refused("headers", headers, "texts by texts")
     _check_seconds("expires_in", expires_in, math.inf)
     _check_seconds("delay", delay or None, LONGEST_DELAY)
@@ -123,6 +126,11 @@ def _encoded(type: str, payload: Any) -> bytes:
         ) from error
 
 
+def _is_text(value: object) -> bool:
+    """Whether it is a text that can be sent: half of a surrogate pair cannot."""
+    return isinstance(value, str) and (value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value))
+
+
 def _check_seconds(name: str, value: float | None, most: float) -> None:
     if value is None:
         return
@@ -131,4 +139,6 @@ def _check_seconds(name: str, value: float | None, most: float) -> None:
 
 
 def _refused(name: str, value: Any, wanted: str) -> UsageError:
-    return UsageError(f"{name}={str(value)[:80]!r} cannot be published; nothing was written.", fix=f"take {wanted}.")
+    return UsageError(
+        f"{name}={storable(str(value)[:80])!r} cannot be published; nothing was written.", fix=f"take {wanted}."
+    )

@@ -24,6 +24,7 @@ from enum import Enum
 
 import msgspec
 
+from regionkit.core.storable import storable
 from regionkit.messaging.envelope import NOTHING_BEFORE, Number
 
 __all__ = [
@@ -223,7 +224,7 @@ class Sending:
             self.confirmed.append(row)
             return
         if refused:
-            self.refused.append((row, refused))
+            self.refused.append((row, storable(refused)))  # it goes into a row
         else:
             self.unknown.append(row)
         if row.key is not None:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 from regionkit.core.concurrency_async import AsyncFlag
@@ -68,9 +69,15 @@ class AsyncRelay:
             )
         for target in targets.values():
             check_part(target, "publish", is_async=IS_ASYNC)
-        if not 0 < 3 * send_timeout < lease:
+        if publish_after not in (None, "replicated", "commit") or not isinstance(gated, bool):
+            wrong = f"gated={gated!r}" if not isinstance(gated, bool) else f"publish_after={publish_after!r}"
             raise ConfigurationError(
-                f"a lease of {lease:g} s is too short for a send time-out of {send_timeout:g} s.",
+                f"{wrong} of a relay is not known.", fix='write gated=True, publish_after="replicated" or "commit".'
+            )
+        numbers = all(type(given) in (int, float) for given in (lease, send_timeout))
+        if not numbers or not 0 < 3 * send_timeout < lease < math.inf:
+            raise ConfigurationError(
+                f"a lease of {lease!r} s is too short for a send time-out of {send_timeout!r} s.",
                 why="a batch is sent only if the lease outlasts the sending.",
                 fix="make lease= more than three times send_timeout=.",
             )

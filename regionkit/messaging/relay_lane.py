@@ -10,6 +10,7 @@ from typing import Any, Literal
 from regionkit.core.concurrency import Flag, sleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event, crash_point
+from regionkit.core.storable import words_of
 from regionkit.errors import RegionKitError
 from regionkit.facts.consistency import STRONG
 from regionkit.messaging.counters import Relayed
@@ -104,7 +105,7 @@ class Lane:
 
     def failed(self, error: BaseException) -> None:
         """A round of the job failed."""
-        self._options.emit(RelayFailed(self._outbox.name, self.destination, str(error)))
+        self._options.emit(RelayFailed(self._outbox.name, self.destination, words_of(error)))
 
     def leave(self) -> None:
         """Settle what is confirmed, and give the lease up."""
@@ -236,7 +237,7 @@ class Lane:
             try:
                 envelope = self._leaves(row, now)
             except Malformed as error:
-                sending.became(row, confirmed=False, refused=str(error))
+                sending.became(row, confirmed=False, refused=words_of(error))
                 continue
             bodies.append((envelope.key, encode(envelope)))
             good.append(row)

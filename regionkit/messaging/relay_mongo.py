@@ -11,6 +11,7 @@ from pymongo import ReturnDocument, UpdateOne
 
 from regionkit.contract.enlist_documents import Documents
 from regionkit.core.ids import uuid7
+from regionkit.core.storable import storable
 from regionkit.core.tables import Table, table_name
 from regionkit.messaging import kept_tables
 from regionkit.messaging.case import Case, Failed
@@ -178,7 +179,7 @@ class RelayMongo:
         case_id = str(uuid7()) if found is None else found["id"]
         if found is None:
             try:
-                type = decode(body).type
+                type = storable(decode(body).type)
             except Malformed:
                 type = ""
             case = Case(

@@ -10,6 +10,7 @@ from pymongo import ReturnDocument, UpdateOne
 
 from regionkit.contract.enlist_documents_async import AsyncDocuments
 from regionkit.core.ids import uuid7
+from regionkit.core.storable import storable
 from regionkit.core.tables import Table, table_name
 from regionkit.messaging import kept_tables
 from regionkit.messaging.case import Case, Failed
@@ -177,7 +178,7 @@ class AsyncRelayMongo:
         case_id = str(uuid7()) if found is None else found["id"]
         if found is None:
             try:
-                type = decode(body).type
+                type = storable(decode(body).type)
             except Malformed:
                 type = ""
             case = Case(

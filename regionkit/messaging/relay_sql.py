@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 
 from regionkit.core.ids import uuid7
+from regionkit.core.storable import storable
 from regionkit.core.tables import table_name
 from regionkit.messaging.columns_sql import NOW
 from regionkit.messaging.envelope import Malformed, Number, decode, stored_id
@@ -166,7 +167,7 @@ class RelaySql(OutboxSql):
                 "message_id": stored_id(row.id),
                 "status": "admitted",
                 "reason": "refused",
-                "type": type,
+                "type": storable(type),
                 "lineage": b"",
                 "key": row.key,
                 "parks": int(row.key is not None),

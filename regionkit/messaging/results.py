@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from regionkit.core.codec import PLAIN, Codec
+from regionkit.core.storable import words_of
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.cipher import Cipher
 
@@ -97,7 +98,7 @@ class Results:
             if len(data) > LARGEST_RESULT or tuple(PLAIN.decode(data)[1]) != error.args:
                 raise ValueError("it does not decode to the same value")
         except _NOT_PLAIN:
-            data = PLAIN.encode([_name(kind), [str(error)[:LARGEST_ERROR]]])
+            data = PLAIN.encode([_name(kind), [words_of(error)[:LARGEST_ERROR]]])
         return self._sealed(_ERROR + data)
 
     def _sealed(self, data: bytes) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from regionkit.contract.outcomes import Failure, Unreached
+from regionkit.core.storable import words_of
 from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionKitError, RegionUnavailable, StaleRead, UsageError
 from regionkit.facts.request import Kind
 
@@ -102,5 +103,5 @@ def unknown_outcome(
 
 def _text(error: BaseException) -> str:
     cause = getattr(error, "orig", None) or error
-    text = str(cause).strip()
+    text = words_of(cause).strip()
     return text.splitlines()[0] if text else type(error).__name__

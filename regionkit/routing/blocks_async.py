@@ -196,7 +196,11 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
         """The block ends in an error: roll back, translate, tell."""
         handle = self._handle
         partially_committed = self.partially_committed
-        translated = self._translated(error, self.index)
+        try:
+            translated = self._translated(error, self.index)
+        except Exception as broken:  # an attribute of the error raises; the block is rolled back all the same
+            error.add_note(f"regionkit could not judge this error: {type(broken).__name__} when it was looked at.")
+            translated = error
         if self.progress.unknown and not isinstance(translated, RegionKitError):
             translated.add_note(
                 "the last statement of this block was not answered: it is not known whether it took effect."

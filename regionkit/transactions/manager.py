@@ -191,7 +191,7 @@ class TransactionManager:
             raise UsageError("the transaction manager is closed.", fix="begin before close().")
         if ack not in ("settled", "decided"):
             raise UsageError(f"ack={ack!r} is not known.", fix='write ack="settled" or ack="decided".')
-        if not 0.0 < settle <= LONGEST_SETTLE:
+        if type(settle) not in (int, float) or not 0.0 < settle <= LONGEST_SETTLE:
             raise UsageError(
                 f"settle is {settle!r} seconds.", fix=f"give it more than 0 and at most {LONGEST_SETTLE:.0f}."
             )

@@ -21,7 +21,7 @@ from regionkit.transactions.protocol import Decision, Finish
 from regionkit.transactions.recovery import Recovery
 from regionkit.transactions.recovery_rules import Evidence, Row, is_commit_proved
 from regionkit.transactions.recovery_setting import reason
-from regionkit.transactions.recovery_views import BranchInDoubt, InDoubt, decision_of
+from regionkit.transactions.recovery_views import BranchInDoubt, InDoubt, decision_of, held_by
 from regionkit.transactions.sweep import swept
 from regionkit.transactions.xid import Xid, check_gtrid, millis_of
 
@@ -177,7 +177,7 @@ class Operator:
             found.append(Finding("warning", one.gtrid, "; ".join(f"{b}: {w}" for b, w in one.hazards.items()), fix))
         old = [one for one in report.in_doubt if one.age > OLDEST_PREPARED and not one.hazards]
         if old:
-            what = f"{len(old)} transactions in doubt, the oldest for {old[0].age:.0f} s: their locks are held"
+            what = f"{len(old)} transactions in doubt, the oldest for {old[0].age:.0f} s: {held_by(old)}"
             found.append(Finding("warning", old[0].gtrid, what, "`regionkit tpc list` says what each waits for."))
         return found
 

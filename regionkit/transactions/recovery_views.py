@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from regionkit.transactions.protocol import Decision
 from regionkit.transactions.recovery_rules import Row
 
-__all__ = ["BranchInDoubt", "InDoubt", "Report", "decision_of"]
+__all__ = ["BranchInDoubt", "InDoubt", "Report", "decision_of", "held_by"]
 
 
 class BranchInDoubt(msgspec.Struct, frozen=True, gc=False):
@@ -59,6 +59,14 @@ class InDoubt(msgspec.Struct, frozen=True):
         head = f"{self.gtrid}  decision {self.decision}, {self.age:.0f} s old"
         lines = [f"  {b.name}: {b.state}{b.why and f' ({b.why})'}" for b in self.branches]
         return "\n".join((head, *lines, *(f"  HAZARD {name}: {what}" for name, what in sorted(self.hazards.items()))))
+
+
+def held_by(doubts: Sequence[InDoubt]) -> str:
+    """What is known of the locks of transactions in doubt, in a clause: only a prepared branch surely holds some."""
+    states = {branch.state for doubt in doubts for branch in doubt.branches}
+    if "prepared" in states:
+        return "prepared branches hold locks"
+    return "they may hold locks" if states & {"unreachable", "unknown"} else "none of them holds locks"
 
 
 class Report(msgspec.Struct, frozen=True):

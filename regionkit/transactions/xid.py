@@ -121,7 +121,7 @@ def patience_for(timeout: float) -> int:
     Raises:
         UsageError: it is not above 0, or longer than any recoverer waits.
     """
-    if not 0.0 < timeout <= PATIENCE[-1]:
+    if type(timeout) not in (int, float) or not 0.0 < timeout <= PATIENCE[-1]:
         raise UsageError(
             f"a transaction's timeout is {timeout!r} seconds.",
             why="after it a recoverer takes the transaction for abandoned.",

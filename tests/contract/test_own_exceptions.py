@@ -27,7 +27,28 @@ class Over(BaseException):
     """What a time-out of greenlets is."""
 
 
+class Mute(Exception):
+    """An error that cannot say anything, and has no `orig` to look at either."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+    @property
+    def orig(self) -> object:
+        """What SQLAlchemy's errors have."""
+        raise RuntimeError("nor this")
+
+
+class Speechless(Exception):
+    """The same, of an ordinary class."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
 OWN = (
+    Mute(),
+    Speechless(),
     FileNotFoundError("no such order"),
     ConnectionRefusedError("another service's"),
     TimeoutError("the request took too long"),

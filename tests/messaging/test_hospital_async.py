@@ -86,6 +86,37 @@ async def test_a_key_waits_for_its_poison_and_goes_on_in_order(accounts: Any) ->
         assert over.trail[1].was is not None and over.trail[1].was.payload == shown.message.payload
 
 
+class Mute(Exception):
+    """An error that cannot say anything."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+async def test_an_error_that_no_server_keeps_as_it_is_makes_a_case(accounts: Any) -> None:
+    """NUL, half of a surrogate pair, no text at all: a case that could not be written would stop the whole queue."""
+    errors = {"nul": ValueError("a\x00b"), "half": ValueError("a\ud800b"), "mute": Mute(), "odd": ValueError("odd")}
+    async with AsyncWard(accounts) as ward:
+        consumer = ward.consumer()
+
+        @consumer.handler("odd", attempts=1)
+        async def break_(message: Any, db: Any) -> None:
+            await db.execute(text("DELETE FROM ledger WHERE k = 'nobody'"))  # a transaction that is to end
+            raise errors[message.payload]
+
+        envelopes = [numbered(name, 1, name, type="odd") for name in errors]
+        await ward.publish(*envelopes, numbered("type", 1, type="\x00"), numbered("z", 1))
+        summary = await consumer.run(until_idle=0.2)
+        assert (summary.parked, summary.unhandled, summary.applied) == (4, 1, 1)
+        cases = {case.key: case for case in await ward.hospital.cases()}
+        assert cases["nul"].error == "a\\x00b"
+        assert cases["half"].error == "a\\ud800b"
+        assert "no text" in cases["mute"].error
+        assert cases["type"].type == "\\x00"
+        await ward.hospital.bury(cases["odd"].id, reason="\x00\ud800")
+        assert (await ward.hospital.show(cases["odd"].id)).trail[-1].reason == "\\x00\\ud800"
+
+
 async def test_a_retried_poison_comes_back_after_one_run(one: Any) -> None:
     """However often somebody asks for it, it runs once for each time, and its key waits meanwhile."""
     async with AsyncWard(one) as ward:

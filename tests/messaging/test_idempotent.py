@@ -443,6 +443,7 @@ def test_wrong_decorations_are_told_where_they_stand(records: MemoryRecords) -> 
         *({"wait_timeout": -1.0}, {"wait_timeout": float("inf")}),
         *({"in_progress": "no"}, {"on_in_doubt": "hospital"}, {"fingerprint": None}, {"resolve": 7}, {"cipher": 7}),
         *({"store_errors": ValueError}, {"store_errors": (KeyboardInterrupt,)}, {"name": ""}, {"name": "x" * 201}),
+        *({"name": 5}, {"name": "\ud800"}),
     ]
     for options in wrong:
         with pytest.raises(ConfigurationError, match=next(iter(options))):

@@ -238,6 +238,13 @@ def test_what_does_not_fit_is_refused(accounts: Any) -> None:
         Relay(outbox, to={})
     with pytest.raises(ConfigurationError, match="too short"):
         Relay(outbox, to=Landing(), send_timeout=5.0, lease=10.0)
+    odd: Any = "replicate"
+    with pytest.raises(ConfigurationError, match="'replicate' of a relay is not known"):
+        Relay(outbox, to=Landing(), publish_after=odd)  # it would publish what a failover undoes
+    with pytest.raises(ConfigurationError, match="gated='replicate'"):
+        Relay(outbox, to=Landing(), gated=odd)
+    with pytest.raises(ConfigurationError, match="'replicate' s"):
+        Relay(outbox, to=Landing(), lease=odd)
     outbox.close()
 
 

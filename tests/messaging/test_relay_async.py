@@ -239,6 +239,13 @@ async def test_what_does_not_fit_is_refused(accounts: Any) -> None:
         AsyncRelay(outbox, to={})
     with pytest.raises(ConfigurationError, match="too short"):
         AsyncRelay(outbox, to=AsyncLanding(), send_timeout=5.0, lease=10.0)
+    odd: Any = "replicate"
+    with pytest.raises(ConfigurationError, match="'replicate' of a relay is not known"):
+        AsyncRelay(outbox, to=AsyncLanding(), publish_after=odd)  # it would publish what a failover undoes
+    with pytest.raises(ConfigurationError, match="gated='replicate'"):
+        AsyncRelay(outbox, to=AsyncLanding(), gated=odd)
+    with pytest.raises(ConfigurationError, match="'replicate' s"):
+        AsyncRelay(outbox, to=AsyncLanding(), lease=odd)
     await outbox.close()
 
 

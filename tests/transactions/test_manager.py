@@ -616,9 +616,10 @@ def test_wrong_uses_are_told() -> None:
         tx.doom()
     with pytest.raises(UsageError, match="has not begun"):
         rig.tm.begin().on_committed(print)
-    for wrong in ({"timeout": 0.0}, {"timeout": 4000.0}, {"settle": 0.0}, {"ack": "never"}):
+    odd: tuple[dict[str, Any], ...] = ({"timeout": "5"}, {"timeout": True}, {"settle": None}, {"settle": True})
+    for wrong in ({"timeout": 0.0}, {"timeout": 4000.0}, {"settle": 0.0}, {"ack": "never"}, *odd):
         with pytest.raises(UsageError):
-            rig.tm.begin(**wrong)  # type: ignore[arg-type]
+            rig.tm.begin(**wrong)
     assert rig.tm.close() == ()
     assert rig.tm.close() == ()
     with pytest.raises(UsageError, match="closed"):

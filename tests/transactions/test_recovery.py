@@ -20,6 +20,7 @@ from regionkit.transactions.protocol import Decision, Finish
 from regionkit.transactions.recovery import RETENTION, Recovery
 from regionkit.transactions.recovery_round import Round
 from regionkit.transactions.recovery_rules import LOST_DECISION, Evidence, Verdict
+from regionkit.transactions.recovery_views import BranchInDoubt, InDoubt, held_by
 
 from .recovery_world import World
 
@@ -647,3 +648,17 @@ def test_errors_of_the_log_are_regionkits_own() -> None:
     world.prepared()
     with pytest.raises(RegionKitError):
         world.recoverer().run(world.soon())
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        (("committed", "prepared"), "prepared branches hold locks"),
+        (("unreachable",), "they may hold locks"),
+        (("gone", "barred"), "none of them holds locks"),
+    ],
+)
+def test_what_is_said_of_locks(states: tuple[str, ...], said: str) -> None:
+    """Only a prepared branch surely holds any: a COMMIT in one phase without an answer leaves none."""
+    branches = tuple(BranchInDoubt(f"p{n}", state) for n, state in enumerate(states))
+    assert held_by([InDoubt("g", "log", "none", 400.0, branches)]) == said

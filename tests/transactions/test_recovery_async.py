@@ -19,6 +19,7 @@ from regionkit.transactions.protocol import Decision, Finish
 from regionkit.transactions.recovery_async import RETENTION, AsyncRecovery
 from regionkit.transactions.recovery_round_async import AsyncRound
 from regionkit.transactions.recovery_rules import LOST_DECISION, Evidence, Verdict
+from regionkit.transactions.recovery_views import BranchInDoubt, InDoubt, held_by
 
 from .recovery_world_async import AsyncWorld
 
@@ -648,3 +649,17 @@ async def test_errors_of_the_log_are_regionkits_own() -> None:
     await world.prepared()
     with pytest.raises(RegionKitError):
         await world.recoverer().run(world.soon())
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        (("committed", "prepared"), "prepared branches hold locks"),
+        (("unreachable",), "they may hold locks"),
+        (("gone", "barred"), "none of them holds locks"),
+    ],
+)
+def test_what_is_said_of_locks(states: tuple[str, ...], said: str) -> None:
+    """Only a prepared branch surely holds any: a COMMIT in one phase without an answer leaves none."""
+    branches = tuple(BranchInDoubt(f"p{n}", state) for n, state in enumerate(states))
+    assert held_by([InDoubt("g", "log", "none", 400.0, branches)]) == said

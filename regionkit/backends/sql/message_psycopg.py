@@ -79,6 +79,8 @@ def _ask_gen(driver: Any, command: bytes, results: list[Any]) -> Generator[Any, 
     except psycopg.OperationalError:
         if not results or results[-1].status != ExecStatus.FATAL_ERROR:
             raise  # else the server's last word is the cause
+    if not results:  # each statement has an answer; libpq says nothing where the loss was noticed before
+        raise psycopg.OperationalError("the connection was lost before an answer came")
     return results
 
 

@@ -16,6 +16,7 @@ from bson.codec_options import CodecOptions
 from regionkit.contract.backing_async import AsyncBacking
 from regionkit.contract.unit_async import AsyncUnit
 from regionkit.core.deadline import Deadline
+from regionkit.core.storable import storable
 from regionkit.core.tables import TABLES, Table, table_name
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.case import OPEN, Case
@@ -121,7 +122,13 @@ class AsyncMongoHospital:
         done = await self._of(unit, HOSPITAL).update_one(same, {"$set": values})
         if not done.matched_count:
             raise NotPossible(f"case {case.id} was changed just now.", fix="look at it again.", retryable=True)
-        line = {"case_id": case.id, "at": after.changed_at, "who": who[:120], "what": what, "reason": reason}
+        line = {
+            "case_id": case.id,
+            "at": after.changed_at,
+            "who": storable(who)[:120],
+            "what": what,
+            "reason": storable(reason),
+        }
         await self._of(unit, HOSPITAL_EVENT).insert_one({**line, "body": was})
 
     async def trail(

@@ -17,6 +17,7 @@ from sqlalchemy import and_, bindparam, case, func, literal, or_, select, update
 from regionkit.contract.backing import Backing
 from regionkit.contract.unit import Unit
 from regionkit.core.deadline import Deadline
+from regionkit.core.storable import storable
 from regionkit.facts.consistency import STRONG
 from regionkit.messaging.case import OPEN, Case
 from regionkit.messaging.cipher import Cipher, sealed, unsealed
@@ -185,7 +186,7 @@ class SqlHospital:
         self, unit: Any, id: str, at: float, what: str, who: str, reason: str, *, was: bytes | None = None
     ) -> None:
         """A line of the audit trail."""
-        line = {"case_id": id, "at": at, "who": who[:120], "what": what, "reason": reason}
+        line = {"case_id": id, "at": at, "who": storable(who)[:120], "what": what, "reason": storable(reason)}
         body = None if was is None else sealed(self._cipher, was)
         unit.native.execute((self._for(unit)).tell, {**line, "body": body})
 

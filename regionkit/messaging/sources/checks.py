@@ -46,7 +46,7 @@ def check_lease(lease: float) -> None:
     Raises:
         ConfigurationError: it cannot.
     """
-    if not SHORTEST_LEASE <= lease <= LONGEST_LEASE:
+    if type(lease) not in (int, float) or not SHORTEST_LEASE <= lease <= LONGEST_LEASE:
         raise ConfigurationError(
             f"a lease of {lease!r} s cannot be used.",
             why="when it ends, another consumer gets the messages of one that died; a living consumer extends it in time.",
