@@ -155,7 +155,7 @@ def test_beside_a_binary_log_the_anchor_loses_nothing(own_mysql: Callable[..., A
     found = killed(server, KILLS)
     assert lost(found, "lost: prepared", "lost: commit", "lost: rolled") == 0, found
     assert found["plain"] > 0
-    if KILLS >= 100 and server.primary.version < (8, 0, 30):
+    if KILLS >= 40 and server.primary.version < (8, 0, 30):
         assert lost(found) > 0, "the control loses nothing: look whether the rule still has a reason"
 
 
