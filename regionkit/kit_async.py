@@ -79,11 +79,11 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars, AsyncReplacesTopology
     ) -> None:
         if not isinstance(topology, Topology):
             raise ConfigurationError(
-                f"{shown(topology)} is no topology.",
+                f"{shown(topology)} is not a topology.",
                 fix="pass a Topology; a TOML file is read by from_toml(path, local=...).",
             )
         if local is not None and not isinstance(local, str):
-            raise ConfigurationError(f"local={shown(local)} is no region.", fix="pass the name of one region.")
+            raise ConfigurationError(f"local={shown(local)} is not a region.", fix="pass the name of one region.")
         self._local = local or os.environ.get("REGIONKIT_REGION", "")
         if not self._local:
             raise ConfigurationError(
@@ -281,7 +281,7 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars, AsyncReplacesTopology
     async def resolve(self, error: OutcomeUnknown) -> Literal["yes", "no", "unknown"]:
         """Whether the write of an OutcomeUnknown took effect.
 
-        "no" is said only after a tombstone was committed under its key, so the attempt cannot commit later; it means
+        The answer is "no" only after a tombstone was committed under its key, so the attempt cannot commit later; it means
         "not on the surviving history". "unknown" without a key.
 
         Raises:

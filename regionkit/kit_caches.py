@@ -134,7 +134,7 @@ class Caches:
         if isinstance(store.strategy.home, Contextual):
             raise ConfigurationError(
                 f"store {store.name!r} cannot have a cache: its home function is Contextual.",
-                why="only the caller says where a key lives, and loads in the background have no caller.",
+                why="only the caller knows a key's home, and background loads have no caller.",
                 fix="use Intrinsic, Hashed or Directory; or a cache without the kit, with a loader that passes home=.",
             )
         return Homes(find, namespace, self._local)
@@ -180,7 +180,7 @@ class Caches:
         """The endpoint of a Redis store that serves the caches of a region."""
         if topology.store(name).backend != "redis":
             raise ConfigurationError(
-                f"store {name!r} is no Redis store.", fix="name one, or give Shared a URL or a client of yours."
+                f"store {name!r} is not a Redis store.", fix="name one, or give Shared a URL or a client of yours."
             )
         for shard in stores.get(name).shards:
             for index, endpoint in enumerate(shard.state.shard.endpoints):

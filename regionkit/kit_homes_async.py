@@ -47,7 +47,7 @@ class AsyncHomes:
         raise ConfigurationError(
             f"store {self._find().name!r} no longer has the partition {partition!r}.",
             why="the topology was replaced after a cache or a consumer was made.",
-            fix="close it, and make it anew.",
+            fix="close it, and make a new one.",
         )
 
     def regions_of(self, part: str) -> frozenset[str]:

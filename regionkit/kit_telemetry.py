@@ -38,8 +38,8 @@ BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 METRICS = (
     ("regionkit.block.duration", "s", "how long blocks were open"),
     ("regionkit.block.wait.duration", "s", "how long blocks waited for a copy to catch up"),
-    ("regionkit.block.retries", "{attempt}", "endpoints asked after the first one of a block"),
-    ("regionkit.reads.refused", "{read}", "reads that no copy could serve as fresh as was asked"),
+    ("regionkit.block.retries", "{attempt}", "endpoints tried after the first one of a block"),
+    ("regionkit.reads.refused", "{read}", "reads that no copy could serve with the requested freshness"),
     ("regionkit.events", "{event}", "events of kit.subscribe(), routed blocks aside"),
     ("regionkit.endpoint.up", "", "1: up; 0: not"),
     ("regionkit.endpoint.lag", "s", "how far an endpoint may be behind"),
@@ -138,6 +138,14 @@ class _Telemetry:
         before = context.get_current()
         context.attach(trace.set_span_in_context(span, before))
         return span, before
+
+    def passed(self, store: str, endpoint: str, kind: str, seconds: float) -> bool:
+        """A block without a span is over, and nothing happened in it; whether its attributes are known."""
+        attributes = self._sets.get((store, endpoint, kind, ""))
+        if attributes is None:
+            return False
+        self._duration.record(seconds, attributes)
+        return True
 
     def ended(self, begun: Any, event: ReadRouted | WriteRouted, error: BaseException | None) -> None:
         """It is over."""

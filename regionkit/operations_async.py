@@ -242,8 +242,8 @@ def _to_adopt(store: str, region: str, named: list[tuple[AsyncRoutedStore, int]]
         if called or owned:
             return (owned or called)[0]
     raise ConfigurationError(
-        f"store {store!r} has {len(named)} endpoints in {region!r}, and {len(claims)} of them ask to be adopted.",
-        why="each partition has a primary of its own.",
+        f"store {store!r} has {len(named)} endpoints in {region!r}, and {len(claims)} of them need adoption.",
+        why="each partition has its own primary.",
         fix="see kit.status(); pass key= (at the shell --key), a key of the part that is meant, or name the endpoint by its id: "
         + ", ".join(shard.state.snapshot.endpoints[index].id for shard, index in named),
     )

@@ -15,10 +15,10 @@ import sys
 from pathlib import Path
 
 MOST = 5
-"""Failures that are run again: more are no accident."""
+"""Failures that are run again: more cannot be chance."""
 FAILED = Path(".pytest_cache/v/cache/lastfailed")
 SOME_FAILED = 1
-"""Pytest's exit code for it; others mean that the run itself came to nothing."""
+"""Pytest's exit code for failed tests; others mean that the run itself failed."""
 
 
 def main() -> int:

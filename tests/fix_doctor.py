@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from fix_rigs import wait_until
@@ -55,3 +56,46 @@ def sql_store(*urls: str, **endpoint: Any) -> SqlStore:
         Endpoint(f"r{i}", role, url, **endpoint) for i, (role, url) in enumerate(zip(roles, urls, strict=True))
     ]
     return SqlStore("orders", endpoints=endpoints)
+
+
+class BinlogFleet:
+    """A primary and a replica of MariaDB or MySQL, a database of its own, and settings that are taken back."""
+
+    def __init__(self, servers: Any) -> None:
+        self.nodes = [servers.primary, servers.replicas[0]]
+        self.database = servers.database()
+        self.undo: list[Callable[[], Any]] = []
+
+    @property
+    def urls(self) -> list[str]:
+        return [node.url_for(self.database) for node in self.nodes]
+
+    def set(self, node: int, name: str, value: str) -> None:
+        """A setting that needs no restart."""
+        server = self.nodes[node]
+        before = server.sql(f"SELECT @@global.{name}")[0][0]
+        shown = f"'{before}'" if isinstance(before, str) else before
+        self.undo.append(lambda: server.sql(f"SET GLOBAL {name} = {shown}"))
+        server.sql(f"SET GLOBAL {name} = {value}")
+
+    def sql(self, text: str, undo: str = "") -> None:
+        """On the primary, as an administrator; the replica has it when this returns."""
+        self.nodes[0].sql(text, database=self.database)
+        if undo:
+            self.undo.append(lambda: self.nodes[0].sql(undo))
+        self.nodes[1]._await_position_of(self.nodes[0], 10.0)
+
+    def account(self, name: str, *grants: str) -> list[str]:
+        """URLs of a new account with these rights."""
+        self.sql(f"CREATE USER {name}@'127.0.0.1' IDENTIFIED BY 'x'", f"DROP USER {name}@'127.0.0.1'")
+        for grant in grants:
+            self.sql(f"GRANT {grant} TO {name}@'127.0.0.1'")
+        return [url.replace("app:app@", f"{name}:x@") for url in self.urls]
+
+    def kit(self, regions: list[str], **options: Any) -> RegionKit:
+        """Over its two servers, tables made."""
+        return prepared(kit_over(sql_store(*self.urls), regions, **options))
+
+    def close(self) -> None:
+        for undo in reversed(self.undo):
+            undo()

@@ -1,6 +1,6 @@
 """Real servers as fixtures: shared ones (`pg`, `mariadb`, `mariadb_alone`, `mongo` ...), factories of own ones (`own_*`).
 
-A server that is to be had nowhere skips the test at a desk and fails it in continuous integration (CI=true). Tests on a
+A server that is not available skips the test locally and fails it in continuous integration (CI=true). Tests on a
 shared server take a database of their own (`pg.database()`), and leave its nodes as they found them.
 """
 
@@ -36,7 +36,7 @@ def pytest_report_header() -> list[str]:
 
 
 def entered(stack: ExitStack, offer: Any) -> Any:
-    """Servers that run until the stack ends; a skip, or in continuous integration a failure, where none can be had."""
+    """Servers that run until the stack ends; a skip, or in continuous integration a failure, where none is available."""
     try:
         return stack.enter_context(offer)
     except ServerUnavailable as error:
@@ -45,7 +45,7 @@ def entered(stack: ExitStack, offer: Any) -> Any:
 
 
 def absent(reason: str) -> NoReturn:
-    """What a test needs is not to be had: a skip at a desk, a failure in continuous integration."""
+    """A test's server is not available: a skip locally, a failure in continuous integration."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

@@ -28,6 +28,7 @@ from regionkit.caching.replies_shared import is_full
 from regionkit.caching.steps import CONNECT_WITHIN, TRIPS_DOWN, Heard, TierDown
 from regionkit.caching.tag_floors import TagFloors
 from regionkit.caching.tiers import Shared
+from regionkit.caching.tracking import Tracking
 from regionkit.caching.waiters import Waiters
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline
@@ -73,6 +74,7 @@ class SharedAccount:
         owns: bool,
         slides: float,
         buffers: bool = False,
+        tracks: bool = False,
     ) -> None:
         self._backend = backend
         self._owns = owns
@@ -104,6 +106,8 @@ class SharedAccount:
         self._denied_until = 0.0
         self._refusing = False
         self.ear = Ear(self, clock, options.max_local_stale)
+        values = b"%b:v:%b" % (self._prefix, self.place)
+        self.tracking = Tracking(self, clock, values) if tracks else None
 
     def opened(self, generation: bytes, clock: int) -> bool:
         """The account's generation and clock, as a script has answered; whether the generation is another than was known."""
@@ -246,6 +250,8 @@ class SharedAccount:
         self.server_run = run
         self._is_open(generation, int(clock))
         self.ear.listen()
+        if self.tracking is not None:
+            self.tracking.listen()
 
     def run_on(self, connection: Any, script: str, names: list[bytes], words: Sequence[Any]) -> Any:
         """A script's reply, on a connection."""
@@ -299,6 +305,23 @@ class SharedAccount:
             return reply, after
 
         return self.ask(asked, waits=waits)
+
+    def changed(self, key: Stored) -> None:
+        """The server says that a key was changed, by whomever."""
+        self._heard.expired(self.digest(key))
+
+    @property
+    def connections(self) -> int:
+        """Which generation of connections is used; earlier ones speak to another run of the server, or may."""
+        return int(self._backend.generation)
+
+    def patience(self, listens: float) -> float:
+        """Seconds that an answer may take to a question which the server keeps for `listens` seconds."""
+        return CONNECT_LEAST + self._options.timeout + 2 * self._rtt + listens
+
+    def _stores(self, keys: Sequence[Stored]) -> None:
+        if self.tracking is not None:
+            self.tracking.stored([self._value(key) for key in keys])
 
     def reconnect(self) -> None:
         """Ask nothing more over the connections of now: the server behind them may be another by now."""

@@ -27,6 +27,7 @@ from regionkit.caching.replies_shared import is_full
 from regionkit.caching.steps import CONNECT_WITHIN, TRIPS_DOWN, Heard, TierDown
 from regionkit.caching.tag_floors import TagFloors
 from regionkit.caching.tiers import Shared
+from regionkit.caching.tracking_async import AsyncTracking
 from regionkit.caching.waiters_async import AsyncWaiters
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline
@@ -72,6 +73,7 @@ class AsyncSharedAccount:
         owns: bool,
         slides: float,
         buffers: bool = False,
+        tracks: bool = False,
     ) -> None:
         self._backend = backend
         self._owns = owns
@@ -103,6 +105,8 @@ class AsyncSharedAccount:
         self._denied_until = 0.0
         self._refusing = False
         self.ear = AsyncEar(self, clock, options.max_local_stale)
+        values = b"%b:v:%b" % (self._prefix, self.place)
+        self.tracking = AsyncTracking(self, clock, values) if tracks else None
 
     def opened(self, generation: bytes, clock: int) -> bool:
         """The account's generation and clock, as a script has answered; whether the generation is another than was known."""
@@ -247,6 +251,8 @@ class AsyncSharedAccount:
         self.server_run = run
         self._is_open(generation, int(clock))
         self.ear.listen()
+        if self.tracking is not None:
+            self.tracking.listen()
 
     async def run_on(self, connection: Any, script: str, names: list[bytes], words: Sequence[Any]) -> Any:
         """A script's reply, on a connection."""
@@ -300,6 +306,23 @@ class AsyncSharedAccount:
             return reply, after
 
         return await self.ask(asked, waits=waits)
+
+    def changed(self, key: Stored) -> None:
+        """The server says that a key was changed, by whomever."""
+        self._heard.expired(self.digest(key))
+
+    @property
+    def connections(self) -> int:
+        """Which generation of connections is used; earlier ones speak to another run of the server, or may."""
+        return int(self._backend.generation)
+
+    def patience(self, listens: float) -> float:
+        """Seconds that an answer may take to a question which the server keeps for `listens` seconds."""
+        return CONNECT_LEAST + self._options.timeout + 2 * self._rtt + listens
+
+    def _stores(self, keys: Sequence[Stored]) -> None:
+        if self.tracking is not None:
+            self.tracking.stored([self._value(key) for key in keys])
 
     def reconnect(self) -> None:
         """Ask nothing more over the connections of now: the server behind them may be another by now."""

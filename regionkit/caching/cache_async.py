@@ -133,7 +133,9 @@ class AsyncCache(AsyncCacheChanges[V]):
     ) -> None:
         checked_name(name, namespace)
         if not isinstance(strategy, TTL | Lazy):
-            raise ConfigurationError(f"{strategy!r} is no strategy.", fix="use TTL, Lazy, WriteThrough or WriteBack.")
+            raise ConfigurationError(
+                f"{strategy!r} is not a strategy.", fix="use TTL, Lazy, WriteThrough or WriteBack."
+            )
         local, shared = checked_tiers(tiers, strategy)
         self.name = name
         self.strategy = strategy
@@ -348,7 +350,7 @@ class AsyncCache(AsyncCacheChanges[V]):
         """
         if self._made is None:
             raise ConfigurationError(
-                f"{store!r} is no URL.", fix='write Shared("redis://..."); names of stores are for caches of a kit.'
+                f"{store!r} is not a URL.", fix='write Shared("redis://..."); names of stores are for caches of a kit.'
             )
         return self._made.shared_at(store)
 
@@ -381,7 +383,8 @@ class AsyncCache(AsyncCacheChanges[V]):
         """What the cache has done so far, and what it holds in this process."""
         told = self.counters.to_dict()
         told["local_hits"] += self._table.hits
-        return told | {"local_items": len(self._table), "local_bytes": self._table.bytes}
+        tracking = getattr(getattr(self.tier, "tracking", None), "state", "off")
+        return told | {"local_items": len(self._table), "local_bytes": self._table.bytes, "tracking": tracking}
 
     def renew(self) -> None:
         """After a fork: entries and loads of the parent are not used here."""

@@ -159,7 +159,7 @@ class CacheChanges(BackVerbs[V]):
         if tracked is None:
             raise UsageError(
                 f"no transaction is tracked by cache {self.name!r} here.",
-                fix="call track(session) in it first; after a commit of your own call invalidate_many(keys).",
+                fix="call track(session) in it first; after your own commit call invalidate_many(keys).",
             )
         tracked.touch(keys, tags, all=all)
 

@@ -158,7 +158,7 @@ class AsyncCacheChanges(AsyncBackVerbs[V]):
         if tracked is None:
             raise UsageError(
                 f"no transaction is tracked by cache {self.name!r} here.",
-                fix="call track(session) in it first; after a commit of your own call invalidate_many(keys).",
+                fix="call track(session) in it first; after your own commit call invalidate_many(keys).",
             )
         tracked.touch(keys, tags, all=all)
 

@@ -73,7 +73,7 @@ class AsyncCalls:
         if max_stale is not None:
             youngest = self._clock.monotonic() - _seconds("max_stale", max_stale)
         if ttl is not None and not _seconds("ttl", ttl) > 0.0:
-            raise ConfigurationError(f"ttl={ttl!r} is no time.", fix="give seconds above 0.")
+            raise ConfigurationError(f"ttl={ttl!r} is not a time.", fix="give seconds above 0.")
         return Call(key, canonical(key), load, ttl, youngest, refresh, await self._source.view(session, key), rejected)
 
 
@@ -81,6 +81,6 @@ def _seconds(name: str, given: Any) -> float:
     if isinstance(given, bool) or not isinstance(given, int | float) or not 0.0 <= given <= LONGEST_TTL:
         fix = f"give seconds, from 0 to {LONGEST_TTL:.0f}."
         if not isinstance(given, int | float):
-            fix += " What get gives where nothing is there is None: there is no default to hand in."
-        raise ConfigurationError(f"{name}={given!r} is no time.", fix=fix)
+            fix += " get returns None if there is no value: it takes no default."
+        raise ConfigurationError(f"{name}={given!r} is not a time.", fix=fix)
     return given

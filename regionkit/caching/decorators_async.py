@@ -313,7 +313,7 @@ def check_strategy(cache: Any) -> None:
     if isinstance(cache, AsyncCache | Lazy):
         return
     raise ConfigurationError(
-        f"the decorator was given a {type(cache).__name__}, which is neither a cache of its own form nor Lazy(...).",
+        f"the decorator was given a {type(cache).__name__}, which is neither a matching cache (sync or async) nor Lazy(...).",
         why="a function that is decorated loads: there is nothing to set or put.",
         fix="write @async_cached(Lazy(ttl=60)), or give a cache that you have; @async_cached alone is not enough.",
     )
@@ -331,7 +331,7 @@ def _cache_name(short: str, whole: str) -> str:
 def _result_of(function: Callable[..., Any]) -> Any:
     try:
         return typing.get_type_hints(function, include_extras=True).get("return", Any)
-    except Exception:  # a name that is not there yet, at whatever place
+    except Exception:  # a name that is not defined yet, anywhere
         return Any
 
 
@@ -371,7 +371,7 @@ def _part(value: Any, name: str, function: str) -> Any:
     if kind is tuple:
         return ("tuple", *[_part(part, name, function) for part in value])
     raise ConfigurationError(
-        f"the argument {name!r} of {function} is a {kind.__name__}, which is no part of a key.",
-        why="it can change, or does not say what it is equal to in another process.",
+        f"the argument {name!r} of {function} is a {kind.__name__}, which cannot be part of a key.",
+        why="it can change, or is not comparable between processes.",
         fix="pass a str, a number, a date, an enum or a tuple of these; of a method use cached_method; or give key=.",
     )

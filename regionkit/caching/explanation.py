@@ -94,14 +94,14 @@ def _of_invalidations(cache: Explained) -> Said:
             "entries expire by the clocks of the machines",
         ]
         if cache.local is not None:
-            limits.append("there are no news: another process's local tier serves the old value for local_ttl")
+            limits.append("there are no notifications: another process's local tier serves the old value for local_ttl")
         if isinstance(cache.strategy, WriteThrough):
             limits.append("an intent that the server has dropped: an old value may be stored until the write commits")
     else:
         promises.append("nor does any process of this region store, after it, a load that began before it")
         promises.append("a cache server that was promoted, restarted or emptied serves no earlier entries")
         if isinstance(cache.strategy, WriteBack):
-            promises[-1] += ", but for what is not in its row yet"
+            promises[-1] += ", except values that are not in their row yet"
         if cache.local is not None:
             limits.append(
                 "another process's local tier serves the old value until the news arrive: see news_delay_at_most"
@@ -122,14 +122,14 @@ def _of_loads(cache: Explained) -> Said:
         promises.append("all regions share one buffer: each reads at once what any of them put")
         limits.append("outside of its home a put, or a get that the local tier does not have, crosses regions")
     elif cache.routed:
-        promises.append("what is stored was read from a copy that has every invalidation of its key that is remembered")
+        promises.append("a stored value was read from a copy that has every remembered invalidation of its key")
         if cache.homes:
             promises.append("a key is loaded, written and invalidated in its home, with versions of its home")
             limits.append(
-                "for ttl after invalidate_tag() or clear(), loads ask the owner in the key's home, however far it is"
+                "for ttl after invalidate_tag() or clear(), loads read from the owner in the key's home, however far it is"
             )
     elif not (isinstance(strategy, WriteBack) and strategy.load == getattr(strategy.sink, "load", None)):
-        limits.append("lag of a copy that the loader reads is covered only where it returns Loaded(version=...)")
+        limits.append("lag of a copy that the loader reads is covered only if it returns Loaded(version=...)")
     if strategy.stale_if_error:
         promises.append("when a load fails, the last value is served for stale_if_error; never after an invalidation")
     if strategy.soft_ttl is not None:
@@ -150,7 +150,7 @@ def _of_writes(cache: Explained) -> Said:
     limits = []
     if cache.settles:
         promises.append(
-            "that holds when the writer dies at any point: the row of its intent shows the outcome of the write"
+            "this holds if the writer dies at any point: the row of its intent shows the outcome of the write"
         )
         if strategy.on_shared_down == "commit":
             limits.append(
@@ -168,10 +168,10 @@ def _of_write_back(cache: Explained, strategy: WriteBack) -> Said:
     mode = mode_named(strategy.durability)
     promises = [
         f"put() and delete() return when the buffer has them, {mode.name}: that survives {mode.survives}",
-        "no get of this region returns afterwards an older value; where that cannot be told, it raises",
+        "afterwards no get of this region returns an older value; if that is not certain, it raises",
         "the row gets that value, or a later one, within max_age while the sink answers and a flusher runs",
-        "of one key the rows are written in the order of its puts, whatever flusher dies or comes late",
-        "a row with a version that no put had is not overwritten: the value is parked",
+        "the row of a key is written in the order of its puts, even if a flusher dies or is late",
+        "a row whose version is not of any put is not overwritten: the value is parked",
     ]
     if cache.local is not None:
         promises[1] += "; other processes' local tiers within news_delay_at_most"
@@ -181,11 +181,11 @@ def _of_write_back(cache: Explained, strategy: WriteBack) -> Said:
         "other programs read the table as it was until then; what they write there without a version is overwritten",
         "one cache only may put to a table: another's versions look like its own",
         "a value that the table refuses is parked: get() returns it, the table does not have it",
-        "a put whose answer was lost (DurabilityUnknown) may be there: ask with again=",
+        "a put whose answer was lost (DurabilityUnknown) may have succeeded: check with again=",
         "while the shared tier does not answer, gets and puts fail; what a local tier has is served until the news are missed",
     ]
     if strategy.assume is not None:
-        limits.append(f"what the server does not tell of {mode.name} is assumed, not proved")
+        limits.append(f"what the server does not report about {mode.name} is assumed, not proved")
     limits += [f"the sink: {finding}" for finding in getattr(strategy.sink, "findings", ())]
     return promises, limits
 
@@ -197,7 +197,7 @@ def _of_sessions(cache: Explained) -> Said:
         ]
     if not cache.routed:
         return [], ["sessions of a kit do not reach this cache"]
-    return ["a session never gets a value that lacks what it wrote or saw; what it gets counts as seen"], [
+    return ["a session never gets a value that is older than what it wrote or saw; what it gets counts as seen"], [
         "in a session, a value older than something that was already shown is loaded again"
     ]
 

@@ -254,9 +254,13 @@ class AsyncFetcher:
             held, entry.stamp = False, lease.stamp
             again = needs_tags(entry, outcome) and not owner
             verdict = await parts.tier.commit(call.stored, lease, sealing)
-        except TierDown:
+        except TierDown:  # the lease may be there still: nobody waits for its end, this caller least of all
             parts.counters.shared_down += 1
-            return None if again else entry, True
+            if not again:
+                self.give_up([(call.stored, lease)])
+                return entry, True
+            await self.abandoned(call.stored, lease)
+            return None, True
         except Exception as error:
             clean = await self.abandoned(call.stored, lease) if held else False
             if isinstance(error, CacheError) or stale is None or not clean or mark.spoiled or mark.told:

@@ -23,7 +23,7 @@ UNSURE, MISSING = object(), object()
 NO_HEAD = b"-"
 """A head that no entry has: there was none."""
 IN_A_ROW = 2
-"""Misses in a row that make another one likely. A script that finds an entry costs a server some GETs; a look in vain a trip."""
+"""Misses in a row that make another one likely. A useless script costs a server some GETs, a useless look a round trip."""
 
 
 class MissRun:
@@ -36,7 +36,7 @@ class MissRun:
 
     @property
     def goes_on(self) -> bool:
-        """Whether the next look is likely to be in vain, too."""
+        """Whether the next look will probably find nothing either."""
         return self.row >= IN_A_ROW
 
     def ended_at(self, tier: str) -> None:

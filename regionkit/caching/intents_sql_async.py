@@ -85,7 +85,7 @@ class AsyncIntents:
                 raise
             raise ConfigurationError(
                 f"cache {self._cache!r} has no table {self._table.name!r}.",
-                why="beside the data it keeps a row for each write, for other regions and for a put whose writer died.",
+                why="it keeps a row for each write in the data's database, for other regions and for a put whose writer died.",
                 fix="call create_tables() of the cache once, inside a kit kit.create_tables() when its caches are made; "
                 "and whenever you deploy.",
             ) from error

@@ -106,7 +106,7 @@ def _encoded(text: str) -> bytes:
 
 def _refused(what: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{what} is no key of a cache.",
+        f"{what} is not a key of a cache.",
         why="keys are compared byte for byte, in every process and at the server.",
         fix="use a str, an int, bytes, a UUID, or a tuple of these.",
     )

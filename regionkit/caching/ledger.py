@@ -180,7 +180,7 @@ class Ledger:
         return Verdict.STORED if above else Verdict.BELOW
 
     def abandon(self, key: bytes, token: bytes) -> bool:
-        """The load came to nothing; whether it was still this one's."""
+        """The load failed; whether the lease was still this one's."""
         held = self.leases.get(key)
         if held is None or held.token != token:
             return False

@@ -89,7 +89,7 @@ class LedgerTier:
         return [self.commit(key, lease, sealing) for key, lease, sealing in loads]
 
     def abandon(self, key: Stored, lease: Lease) -> bool:
-        """The load came to nothing; whether the lease was still this one's."""
+        """The load failed; whether the lease was still this one's."""
         name = stored_name(key)
         with self._lock:
             self._wake(name)

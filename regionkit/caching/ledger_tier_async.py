@@ -88,7 +88,7 @@ class AsyncLedgerTier:
         return [await self.commit(key, lease, sealing) for key, lease, sealing in loads]
 
     async def abandon(self, key: Stored, lease: Lease) -> bool:
-        """The load came to nothing; whether the lease was still this one's."""
+        """The load failed; whether the lease was still this one's."""
         name = stored_name(key)
         with self._lock:
             self._wake(name)

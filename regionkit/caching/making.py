@@ -113,7 +113,7 @@ def back_of(cache: Inside, shared: Shared | Memcached | None, clock: Clock) -> A
         return None
     if not isinstance(shared, Shared):
         raise ConfigurationError(
-            f"cache {cache.name!r} has no shared tier that can hold what is put.",
+            f"cache {cache.name!r} has no shared tier that can hold its puts.",
             why="write-back acknowledges a value when a Redis or Valkey server holds it.",
             fix='give tiers=[Shared("redis://...")], or [Local(), Shared("redis://...")].',
         )

@@ -222,10 +222,11 @@ class Many:
             verdicts = parts.tier.commit_many([(c.stored, lease, sealing) for c, lease, _, sealing in ready])
         except TierDown:
             parts.counters.shared_down += 1
-            unsure = [call for call, _, entry, _ in ready if needs_tags(entry, outcomes[call.key])]
-            for call in unsure:
-                del batch.found[call.key]
-            return unsure
+            unsure = [(call, lease) for call, lease, entry, _ in ready if needs_tags(entry, outcomes[call.key])]
+            for call, lease in unsure:  # loaded again at once: their leases may be there still
+                del batch.found[call.key], batch.held[call.stored]
+                fetcher.abandoned(call.stored, lease)
+            return [call for call, _ in unsure]
         left = []
         for (call, _, entry, _), verdict in zip(ready, verdicts, strict=True):
             del batch.held[call.stored]

@@ -3,10 +3,10 @@
 
 1. A load is stored by exchange: the server numbers each change of a value, and takes what was loaded only over what was there
    when the load began. So an invalidation, by whichever process, refuses every load that had begun before it.
-2. Floors are known in the process that invalidated, and nowhere else. A load that another process begins *after* an invalidation,
+2. Only the process that invalidated knows a floor. A load that another process begins *after* an invalidation,
    from a copy of the database that lags, is stored, and is stale for up to its ttl: load from the owner.
-3. There are no news. A Local tier before this one does not hear of other processes' invalidations: it needs `ttl=`, and that long
-   it may be stale.
+3. There are no notifications. A Local tier in front does not hear of other processes' invalidations: it needs `ttl=`, and may be
+   stale for that long.
 4. One load a key over all processes, by a lease that the server forgets at its end; others look again and again.
 5. `clear` and tags work by a number in each entry. A number that the server has dropped counts as just raised: what is evicted
    makes misses, never stale values. The first load of each new tag is not kept.
@@ -207,7 +207,7 @@ class MemcachedTier:
         return [self.commit(key, lease, sealing) for key, lease, sealing in loads]
 
     def abandon(self, key: Stored, lease: Lease) -> bool:
-        """The load came to nothing: whoever waits may try."""
+        """The load failed: a waiting caller may try."""
         self._loads.pop(lease.token, None)
         held = self._ledger.abandon(key, lease)
         self._link.said(delete(self._lease(key)))

@@ -144,7 +144,7 @@ def _address(server: Any) -> tuple[str, int, ssl.SSLContext | None]:
     more = url is None or url.username or url.path not in ("", "/") or set(options) - {"tls"}
     if more or url is None or url.scheme != "memcached" or not host:
         raise ConfigurationError(
-            "the server of a Memcached tier is no usable URL.", fix='write Memcached("memcached://host:11211").'
+            "the server of a Memcached tier is not a usable URL.", fix='write Memcached("memcached://host:11211").'
         )
     near = host in ("localhost", "::1") or host.startswith("127.")
     plain = near or options.get("tls") == ["off"]

@@ -61,7 +61,7 @@ class News:
             self._emit(BusRegained(self._name))
         else:
             self._counters.bus_losses += 1
-            self._emit(BusLost(self._name, "the shared tier has sent no news for max_local_stale seconds"))
+            self._emit(BusLost(self._name, "the shared tier has sent no notifications for max_local_stale seconds"))
 
     def renew(self) -> None:
         """After a fork: no news come here yet."""

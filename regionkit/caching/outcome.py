@@ -68,11 +68,11 @@ def tag_digest(tag: Any, scope: bytes) -> bytes:
         ConfigurationError: it is no text, or an empty one.
     """
     if not isinstance(tag, str) or not tag:
-        raise ConfigurationError(f"{tag!r} is no tag.", fix="a tag is a non-empty string.")
+        raise ConfigurationError(f"{tag!r} is not a tag.", fix="a tag is a non-empty string.")
     try:
         return digest_of(tag, scope)
     except UnicodeEncodeError:
-        raise ConfigurationError(f"{tag!r} is no tag.", why="it has lone surrogates.", fix="give a text.") from None
+        raise ConfigurationError(f"{tag!r} is not a tag.", why="it has lone surrogates.", fix="give a text.") from None
 
 
 def outcome_of(
@@ -92,7 +92,7 @@ def outcome_of(
     if not isinstance(given, Loaded):
         return Outcome(given, found=given is not None, version=version, owner=owner, hi=hi)
     if len(given.tags) > MOST_TAGS or isinstance(given.tags, str):
-        raise ConfigurationError(f"{given.tags!r} are no tags.", fix=f"give a tuple of at most {MOST_TAGS} texts.")
+        raise ConfigurationError(f"{given.tags!r} are not tags.", fix=f"give a tuple of at most {MOST_TAGS} texts.")
     if given.version is not None:
         version, owner = versions.of_row(given.version), asked
     tags = tuple(sorted({tag_digest(tag, scope) for tag in given.tags}))
@@ -146,13 +146,13 @@ def outcomes_of(
     if not isinstance(given, Mapping):
         raise UsageError(
             f"load_many returned a {type(given).__name__}.",
-            fix="return a mapping from key to value; leave out what is not there.",
+            fix="return a mapping from key to value; leave out keys without a value.",
         )
     asked_for = set(keys)
     foreign = [key for key in given if key not in asked_for]
     if foreign:
         raise UsageError(
-            f"load_many returned the key {foreign[0]!r}, which it was not asked for.",
+            f"load_many returned the key {foreign[0]!r}, which was not requested.",
             why="keys are typed: '42' is not 42.",
             fix="return the keys as they were given.",
         )

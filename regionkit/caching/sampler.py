@@ -32,7 +32,9 @@ class Sampler:
 
     def __init__(self, parts: Parts, every: float, bound: float) -> None:
         if isinstance(every, bool) or not isinstance(every, int | float) or not every > 0.0:
-            raise ConfigurationError(f"sample_every={every!r} is no time.", fix="give seconds above 0, or None: never.")
+            raise ConfigurationError(
+                f"sample_every={every!r} is not a time.", fix="give seconds above 0, or None: never."
+            )
         self._parts = parts
         self._every = every
         self._bound = bound

@@ -140,7 +140,7 @@ class Shaper:
                 raise CacheError(
                     f"a value for cache {self.name!r} cannot be cached.",
                     why=f"{error}.",
-                    fix="make the cache with `... | None` as its type, where None is a value; what is not there needs no value."
+                    fix="make the cache with `... | None` as its type, if None is a value; absent keys need no value."
                     if outcome.value is None
                     else "return a value of the cache's type, or make the cache with the type that is returned.",
                 ) from error

@@ -183,11 +183,12 @@ class SharedTier(SharedAccount):
                 int(sealing.owner),
             )
             words += (sealing.data, max(1, round(sealing.kept * 1000)))
+        self._stores([key for key, *_ in loads])
         _, _, *verdicts = self.run("fill_commit", [key for key, *_ in loads], words)
         return [Verdict(verdict.decode()) for verdict in verdicts]
 
     def abandon(self, key: Stored, lease: Lease) -> bool:
-        """The load came to nothing: whoever waits may try."""
+        """The load failed: a waiting caller may try."""
         return bool(self.run("fill_abandon", [key], [self.digest(key), lease.token]))
 
     def invalidate(self, keys: Sequence[Stored], version: str, id: bytes = b"") -> None:
@@ -249,6 +250,7 @@ class SharedTier(SharedAccount):
 
     def put(self, key: Stored, sealing: Sealing) -> int:
         """Set a value by itself; its stamp."""
+        self._stores([key])
         stamp = self.run("put", [key], [self.digest(key), sealing.data, max(1, round(sealing.kept * 1000))])
         if not int(stamp):
             raise TierDown("the server is at the limit of its memory (maxmemory)", sent=True)
@@ -262,6 +264,7 @@ class SharedTier(SharedAccount):
         """The write has committed: store its value if it may be stored, else act as `invalidate`. The verdict, and the stamp."""
         kept = max(1, round(sealing.kept * 1000))
         words = [self.digest(key), id, sealing.version, hi, sealing.data, kept]
+        self._stores([key])
         verdict, stamp = self.run("publish", [key], words)
         return Verdict(verdict.decode()), int(stamp)
 
@@ -278,10 +281,14 @@ class SharedTier(SharedAccount):
         self._waiting.renew()
         self._tag_floors.renew()
         self.ear.renew()
+        if self.tracking is not None:
+            self.tracking.renew()
 
     def close(self) -> None:
         """Close the connections. May be called twice."""
         self.ear.close()
+        if self.tracking is not None:
+            self.tracking.close()
         if self._owns:
             self._backend.close()
 
@@ -318,5 +325,6 @@ def _tier(cache: Inside, shared: Shared, clock: Clock, floor_life: float, backen
         settles=cache.settles,
         owns=owns,
         buffers=isinstance(cache.strategy, Lazy) and cache.strategy.buffers,
+        tracks=shared.tracking and cache.local is not None,
         slides=cache.strategy.ttl if isinstance(cache.strategy, TTL) and cache.strategy.sliding else 0.0,
     )

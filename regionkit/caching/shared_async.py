@@ -182,11 +182,12 @@ class AsyncSharedTier(AsyncSharedAccount):
                 int(sealing.owner),
             )
             words += (sealing.data, max(1, round(sealing.kept * 1000)))
+        self._stores([key for key, *_ in loads])
         _, _, *verdicts = await self.run("fill_commit", [key for key, *_ in loads], words)
         return [Verdict(verdict.decode()) for verdict in verdicts]
 
     async def abandon(self, key: Stored, lease: Lease) -> bool:
-        """The load came to nothing: whoever waits may try."""
+        """The load failed: a waiting caller may try."""
         return bool(await self.run("fill_abandon", [key], [self.digest(key), lease.token]))
 
     async def invalidate(self, keys: Sequence[Stored], version: str, id: bytes = b"") -> None:
@@ -248,6 +249,7 @@ class AsyncSharedTier(AsyncSharedAccount):
 
     async def put(self, key: Stored, sealing: Sealing) -> int:
         """Set a value by itself; its stamp."""
+        self._stores([key])
         stamp = await self.run("put", [key], [self.digest(key), sealing.data, max(1, round(sealing.kept * 1000))])
         if not int(stamp):
             raise TierDown("the server is at the limit of its memory (maxmemory)", sent=True)
@@ -261,6 +263,7 @@ class AsyncSharedTier(AsyncSharedAccount):
         """The write has committed: store its value if it may be stored, else act as `invalidate`. The verdict, and the stamp."""
         kept = max(1, round(sealing.kept * 1000))
         words = [self.digest(key), id, sealing.version, hi, sealing.data, kept]
+        self._stores([key])
         verdict, stamp = await self.run("publish", [key], words)
         return Verdict(verdict.decode()), int(stamp)
 
@@ -277,10 +280,14 @@ class AsyncSharedTier(AsyncSharedAccount):
         self._waiting.renew()
         self._tag_floors.renew()
         self.ear.renew()
+        if self.tracking is not None:
+            self.tracking.renew()
 
     async def close(self) -> None:
         """Close the connections. May be called twice."""
         await self.ear.close()
+        if self.tracking is not None:
+            await self.tracking.close()
         if self._owns:
             await self._backend.close()
 
@@ -319,5 +326,6 @@ def _tier(
         settles=cache.settles,
         owns=owns,
         buffers=isinstance(cache.strategy, Lazy) and cache.strategy.buffers,
+        tracks=shared.tracking and cache.local is not None,
         slides=cache.strategy.ttl if isinstance(cache.strategy, TTL) and cache.strategy.sliding else 0.0,
     )

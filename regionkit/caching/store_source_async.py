@@ -118,7 +118,7 @@ class AsyncStoreSource:
         session = self._current() if given is None else given
         if not hasattr(session, "seen_of"):
             raise UsageError(
-                f"a {type(session).__name__} is no session of a kit.", fix="pass what kit.session() gives."
+                f"a {type(session).__name__} is not a session of a kit.", fix="pass what kit.session() gives."
             )
         entries = await session.seen_of(self.backing.name, self._part)
         if not self._histories:

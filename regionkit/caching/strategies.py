@@ -235,7 +235,8 @@ class WriteBack(Lazy):
         mode_named(self.durability)
         if not hasattr(self.sink, "flush") or not hasattr(self.sink, "raise_epoch"):
             raise ConfigurationError(
-                f"{self.sink!r} is no sink.", fix="give SqlSink(engine, table), AsyncSqlSink in asyncio, or your own."
+                f"{self.sink!r} is not a sink.",
+                fix="give SqlSink(engine, table), AsyncSqlSink in asyncio, or your own.",
             )
 
     @property
@@ -333,7 +334,7 @@ def _check_times(strategy: Any, *names: str) -> None:
             or not SHORTEST_TTL <= seconds <= LONGEST_TTL
         ):
             raise ConfigurationError(
-                f"{name}={seconds!r} is no time.", fix=f"give seconds, from {SHORTEST_TTL} to {LONGEST_TTL:.0f}."
+                f"{name}={seconds!r} is not a time.", fix=f"give seconds, from {SHORTEST_TTL} to {LONGEST_TTL:.0f}."
             )
 
 
@@ -346,4 +347,4 @@ def _check_calls(strategy: Any, *names: str) -> None:
     for name in names:
         call = getattr(strategy, name)
         if call is not None and not callable(call):
-            raise ConfigurationError(f"{name}={call!r} is no function.", fix="pass a function.")
+            raise ConfigurationError(f"{name}={call!r} is not a function.", fix="pass a function.")

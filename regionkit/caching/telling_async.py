@@ -154,7 +154,7 @@ class AsyncTeller:
             self._jobs += 1  # the job before may not be quite over
         try:
             self._supervisor.start(f"cache news {self._jobs}", self._again, self._failed, longest_back_off=AGAIN)
-        except BaseException:  # no thread is to be had: the next news start it
+        except BaseException:  # no thread can be started: the next notification starts it
             self._telling = False
             raise
 

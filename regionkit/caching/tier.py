@@ -51,7 +51,7 @@ class Tier(Protocol):
         ...
 
     def abandon(self, key: Stored, lease: Lease) -> bool:
-        """The load came to nothing: whoever waits may try. Whether nothing else had happened to the key meanwhile."""
+        """The load failed: a waiting caller may try. Returns whether nothing else has happened to the key."""
         ...
 
     def wait(self, key: Stored, seconds: float) -> None:

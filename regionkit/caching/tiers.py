@@ -35,7 +35,7 @@ class Local:
         for name in ("max_items", "max_bytes"):
             _check_count(name, getattr(self, name), 1)
         if self.ttl is not None and not 0.0 < self.ttl < 1e9:
-            raise ConfigurationError(f"ttl={self.ttl!r} of a local tier is no time.", fix="give seconds above 0.")
+            raise ConfigurationError(f"ttl={self.ttl!r} of a local tier is not a time.", fix="give seconds above 0.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ class Shared:
         max_value_bytes: of one encoded value, at most; a larger one is given to the caller and not kept.
         compress_above: bytes from which on values are compressed; None: never.
         tls: "require" (default off loopback) or "off", for a URL.
+        tracking: the server also tells, over RESP3, which keys any program changed or deleted, and which expired or were evicted;
+            the local tier removes them. It takes one more connection of each process.
     """
 
     server: Any = field(repr=False)
@@ -61,6 +63,7 @@ class Shared:
     max_value_bytes: int = MAX_VALUE
     compress_above: int | None = None
     tls: Literal["require", "off"] | None = None
+    tracking: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.server, bytes) or self.server in (None, ""):
@@ -70,8 +73,10 @@ class Shared:
         for name in ("timeout", "max_local_stale"):
             seconds = getattr(self, name)
             if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0.001 <= seconds <= 3600.0:
-                raise ConfigurationError(f"{name}={seconds!r} is no time.", fix="give seconds, from 0.001 to 3600.")
-        _check_count("pool_size", self.pool_size, 2)
+                raise ConfigurationError(f"{name}={seconds!r} is not a time.", fix="give seconds, from 0.001 to 3600.")
+        if not isinstance(self.tracking, bool):
+            raise ConfigurationError(f"tracking={self.tracking!r} is not usable.", fix="give True or False.")
+        _check_count("pool_size", self.pool_size, 3 if self.tracking else 2)
         _check_count("max_value_bytes", self.max_value_bytes, 1)
         if self.compress_above is not None:
             _check_count("compress_above", self.compress_above, 0)
@@ -80,7 +85,7 @@ class Shared:
 @dataclass(frozen=True, slots=True)
 class Memcached:
     """A Memcached server: a shared tier with fewer guarantees. It keeps no account: a load that another process begins after an
-    invalidation, from a copy that lags, may be stored; there are no news. `explain()` says all of it.
+    invalidation, from a copy that lags, may be stored; there are no notifications. `explain()` says all of it.
 
     Attributes:
         server: `memcached://host:port`.

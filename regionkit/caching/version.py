@@ -52,7 +52,7 @@ def of_row(number: int) -> str:
     """
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < _VALUE:
         raise ConfigurationError(
-            f"version={number!r} is no version of a row.",
+            f"version={number!r} is not a version of a row.",
             fix="give a whole number that grows with each change of the row.",
         )
     return f"{_ROW}{0:06d}{number:020d}"

@@ -46,7 +46,7 @@ def add_adopt(found: argparse.ArgumentParser) -> None:
     found.add_argument("region", metavar="ENDPOINT", help="its id as status shows it, or its region")
     _where(found, json=False)
     _part(found)
-    found.add_argument("--yes", action="store_true", help="do not ask for the endpoint's name to be typed")
+    found.add_argument("--yes", action="store_true", help="do not ask to type the endpoint's name")
     found.set_defaults(run=_later("commands:adopt"))
 
 
@@ -72,7 +72,9 @@ def add_init(found: argparse.ArgumentParser) -> None:
     found.add_argument("--config", default="regionkit.toml", metavar="FILE", help="written; never overwritten")
     found.add_argument("--namespace", help="prefix of what regionkit keeps (default: the folder's name)")
     found.add_argument("--store", help="name of the store (default: the database's name)")
-    found.add_argument("--local", metavar="REGION", help="for what is shown to do next (default: the primary's region)")
+    found.add_argument(
+        "--local", metavar="REGION", help="the region in the printed next steps (default: the primary's region)"
+    )
     found.add_argument(
         "--endpoint",
         action="append",
@@ -84,14 +86,14 @@ def add_init(found: argparse.ArgumentParser) -> None:
         "--from",
         dest="source",
         metavar="URL",
-        help="a running PostgreSQL, MariaDB, MongoDB or Cassandra: its replicas, members or data centres are read",
+        help="a running PostgreSQL, MySQL, MariaDB, MongoDB or Cassandra: its replicas, members or data centres are read",
     )
     found.add_argument(
         "--region",
         action="append",
         default=[],
         metavar="HOST=REGION",
-        help="with --from: where a server is that was found; may be given often",
+        help="with --from: the region of a host that was found; can be repeated",
     )
     found.set_defaults(run=_later("init.command:init"))
 
@@ -100,9 +102,9 @@ def add_relay(found: argparse.ArgumentParser) -> None:
     """Of `relay`."""
     text = "a Relay of the application's, or a function that makes one"
     actions = found.add_subparsers(title="actions", required=True, metavar="ACTION")
-    action = actions.add_parser("run", help="publish until SIGTERM, then end what is under way")
+    action = actions.add_parser("run", help="publish until SIGTERM, then finish the current batch")
     action.add_argument("relay", metavar="MODULE:NAME", help=text)
-    action.add_argument("--once", action="store_true", help="publish what is due now, and end")
+    action.add_argument("--once", action="store_true", help="publish what is due now, then exit")
     action.set_defaults(run=_later("relay:run_relay"))
     action = actions.add_parser("explain", help="order, copies, failovers, latency: what holds and what does not")
     action.add_argument("relay", metavar="MODULE:NAME", help=text)
@@ -111,8 +113,8 @@ def add_relay(found: argparse.ArgumentParser) -> None:
 
 
 def _part(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--key", metavar="KEY", help="of a partitioned store: the part where this key has its home")
-    parser.add_argument("--home", metavar="HOME", help="the home of the key, where the caller says it (Contextual)")
+    parser.add_argument("--key", metavar="KEY", help="of a partitioned store: the home partition of this key")
+    parser.add_argument("--home", metavar="HOME", help="the home of the key, if the caller passes it (Contextual)")
 
 
 def _where(parser: argparse.ArgumentParser, *, json: bool = True) -> None:

@@ -29,14 +29,17 @@ COMMANDS = MappingProxyType(
     {
         "demo": ("regionkit.demo.command:add_arguments", "three regions on this machine, a story; needs no server"),
         "init": ("regionkit.cli.arguments:add_init", "write a commented regionkit.toml, by questions or from a server"),
-        "doctor": ("regionkit.cli.arguments:add_doctor", "what is not right yet, why, and what to do"),
-        "status": ("regionkit.cli.arguments:add_status", "role, state, lag and epoch of every endpoint, asked now"),
+        "doctor": ("regionkit.cli.arguments:add_doctor", "what is wrong or risky, why, and what to do"),
+        "status": ("regionkit.cli.arguments:add_status", "current role, state, lag and epoch of every endpoint"),
         "explain": ("regionkit.cli.arguments:add_explain", "which endpoint would serve a call, and why no other"),
         "adopt": (
             "regionkit.cli.arguments:add_adopt",
-            "say which primary counts, after a promotion that servers cannot prove",
+            "name the valid primary after a promotion that servers cannot prove",
         ),
-        "relay": ("regionkit.cli.arguments:add_relay", "publish what stands in an outbox; or say what holds of it"),
+        "relay": (
+            "regionkit.cli.arguments:add_relay",
+            "publish the messages of an outbox; or explain what it guarantees",
+        ),
         "hospital": (
             "regionkit.cli.hospital:add_hospital",
             "messages that could not be applied: look, retry, edit, release, bury",

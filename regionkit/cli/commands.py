@@ -71,16 +71,16 @@ def adopt(options: argparse.Namespace) -> int:
 def _confirmed(options: argparse.Namespace) -> bool:
     if not sys.stdin.isatty():
         raise ConfigurationError(
-            "adopt asks for the endpoint's name to be typed, and there is no terminal.",
+            "adopt needs the endpoint's name typed on a terminal, and there is none.",
             fix="pass --yes if you are sure.",
         )
-    part = "" if options.key is None else f", for the part where {options.key!r} has its home"
+    part = "" if options.key is None else f", for the home partition of {options.key!r} has its home"
     print(
         f"From now on {options.region} is the primary of {options.store!r}{part}. What only another primary\n"
         "has is lost to readers, and that one is fenced.",
         file=sys.stderr,
     )
-    print("Type the endpoint's name to go on: ", end="", file=sys.stderr, flush=True)
+    print("Type the endpoint's name to continue: ", end="", file=sys.stderr, flush=True)
     typed: str = sys.stdin.readline().strip()
     return typed == str(options.region)
 

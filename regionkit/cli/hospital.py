@@ -44,13 +44,13 @@ def add_hospital(found: argparse.ArgumentParser) -> None:
             made.add_argument(given.lower(), metavar=given)
         _where(made)
         if changes:
-            made.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
+            made.add_argument("--dry-run", action="store_true", help="show what would be done, and change nothing")
             made.add_argument("--reason", default="", help="for the audit trail")
         made.set_defaults(run=lambda options: _run(run, options))
         return made
 
     _filters(action("list", _list, "cases, the oldest first"), status="open").add_argument("--after", metavar="ID")
-    action("groups", _groups, "open cases by what they come from").add_argument("--limit", type=int, default=100)
+    action("groups", _groups, "open cases by their cause").add_argument("--limit", type=int, default=100)
     _payload(action("show", _show, "all of one case", "ID"))
     action("stats", _stats, "counts; exit code 1 while a case waits for somebody")
     _payload(_filters(action("export", _export, "cases as lines of JSON"), status=None))
@@ -62,7 +62,9 @@ def add_hospital(found: argparse.ArgumentParser) -> None:
     action("edit", _edit, "give a case a new payload, JSON from FILE or - (stdin)", "ID", "FILE", changes=True)
     to = action("redirect", _redirect, "publish a case's message elsewhere, and end the case", "ID", changes=True)
     to.add_argument("--to", required=True, metavar="MODULE:NAME", help="a source or target of your application's")
-    release = action("release", _release, "let a key go on without what it waits for", "KEY", changes=True)
+    release = action(
+        "release", _release, "let a key continue without the message that it waits for", "KEY", changes=True
+    )
     release.add_argument("--consumer")
     action("bury", _bury, "give a case up; needs --reason", "ID", changes=True)
 
@@ -218,7 +220,9 @@ def _edit(hospital: Hospital, options: argparse.Namespace) -> int:
 def _redirect(hospital: Hospital, options: argparse.Namespace) -> int:
     target = named(options.to)
     if not hasattr(target, "publish"):
-        raise ConfigurationError(f"{options.to!r} is no target.", fix="name a SqlQueue, RedisStream, MemoryQueue, ...")
+        raise ConfigurationError(
+            f"{options.to!r} is not a target.", fix="name a SqlQueue, RedisStream, MemoryQueue, ..."
+        )
     return _told(options, hospital.redirect(options.id, target, reason=options.reason, dry_run=options.dry_run))
 
 

@@ -36,10 +36,10 @@ def add_write_back(found: argparse.ArgumentParser) -> None:
         made.set_defaults(run=lambda options: asyncio.run(_done(run, options)))
         return made
 
-    made = action("run", _run, "write rows until SIGTERM or SIGINT, then what is dirty still")
-    made.add_argument("--once", action="store_true", help="write what is dirty now; exit code 1 when some is left")
-    made.add_argument("--drain", type=float, default=10.0, metavar="SECONDS", help="for what is dirty at the end")
-    made = action("list", _list, "how the buffer stands, and what is parked; exit code 1 while anything is")
+    made = action("run", _run, "write rows until SIGTERM or SIGINT, then the rest")
+    made.add_argument("--once", action="store_true", help="write what is dirty now; exit code 1 if anything is left")
+    made.add_argument("--drain", type=float, default=10.0, metavar="SECONDS", help="for writing the rest at the end")
+    made = action("list", _list, "state of the buffer, and parked values; exit code 1 if there are any")
     made.add_argument("--dirty", action="store_true", help="print the keys that are dirty, too")
     made.add_argument("--values", action="store_true", help="print parked values, too")
     made.add_argument("--limit", type=int, default=100, metavar="N")

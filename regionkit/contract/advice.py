@@ -21,9 +21,9 @@ class Advice:
     """
 
     owner: str = "kit.adopt(store, region) names the primary that counts, once you know which one does."
-    stale: str = "raise timeout=, ask for less, or allow another step in on_stale=; see kit.status()."
+    stale: str = "raise timeout=, use a weaker level, or allow another step in on_stale=; see kit.status()."
     promote: str = "promote it on the server first."
-    parts: str = "each command stands once it is answered"
+    parts: str = "each command takes effect once it is answered"
     unknown: str = "check the data; let OutcomeUnknown leave the block."
     collisions: str = "run it again later."
 

@@ -149,7 +149,7 @@ def backing_of(
     family = _family_of(given)
     if family == "regionkit":
         if store is None:
-            raise ConfigurationError("a kit has several stores.", fix='say which one: store="orders".')
+            raise ConfigurationError("a kit has several stores.", fix='name one: store="orders".')
         made = given.backing(store)
         return made
     made = _named("regionkit.routing.backing").plain_backing(_plain(given, family, namespace, clock))

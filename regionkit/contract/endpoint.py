@@ -18,7 +18,7 @@ Who calls what, in which order:
 
 1. `check_out` gives one connection for one block, within the deadline. It learned when it was made which run of the server
    it speaks to; `Checkout.observation` says so.
-2. Where a proof is missing, the block calls `observe` on that very connection, before the user's first statement.
+2. Where a proof is missing, the block calls `observe` on the same connection, before the user's first statement.
 3. `handle` makes what the user types with (for SQL a Session or a Connection). It asks the block for a checkout when it
    first needs one, and not before.
 4. At the end the block calls `Handle.finish` (write: flush and commit) or `abort`, then `close`, then

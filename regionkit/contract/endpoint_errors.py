@@ -43,7 +43,7 @@ def unavailable(context: EndpointContext[Any], what: str, why: str, *, retryable
     return RegionUnavailable(
         what,
         why=why,
-        fix="see kit.status(); reads use other endpoints where the topology allows it.",
+        fix="see kit.status(); reads use other endpoints if the topology allows it.",
         store=context.store.name,
         region=context.endpoint.region,
         retryable=retryable,

@@ -14,8 +14,9 @@ a fixture), one after the other. So a block may be entered in one place, used in
 
 1. Where there is no transaction, what was acknowledged stands: `committed` is "unknown" then.
 2. A place that goes on with a block that another one has left hears that its connection, client or session is closed.
-3. Stores in memory wait for nobody. Sessions of Cassandra take several statements at once by their nature, and clients of
-   MongoDB are left to the driver: there nothing is under way to be found out.
+3. In memory a statement takes no time: what another place set before the end is committed, what it sets later is refused.
+   Sessions of Cassandra take several statements at once by their nature, and clients of MongoDB are left to the driver: there
+   nothing is under way to be found out.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def used_twice() -> UsageError:
     """A second statement came while one ran."""
     return UsageError(
         "a block is used from two places at once.",
-        why="another thread or task runs a statement on its connection: the answers of two could not be told apart.",
+        why="another thread or task runs a statement on its connection: two answers would be mixed up.",
         fix="use it from one place at a time, or open a block in each: child = s.fork().",
     )
 
@@ -45,8 +46,8 @@ def left_in_use(committed: Literal["no", "unknown"]) -> UsageError:
     """A block was left while a statement ran in it."""
     return UsageError(
         "a block was left while another thread or task ran a statement in it.",
-        why="the commit would have come in the midst of its work; all is rolled back where there is a transaction.",
-        fix="let whoever got the block's handle end before the block does.",
+        why="the commit would interrupt its work; if there is a transaction, it is rolled back.",
+        fix="let every thread or task that uses the block's handle finish before the block ends.",
         committed=committed,
     )
 

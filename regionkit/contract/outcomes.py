@@ -95,7 +95,7 @@ class Refused(_Cause):
         "check the address in the URL: it leads to something else.",
     )
     STARTING = ("the server is starting, recovering or stopping", "wait: regionkit tries again in the background.")
-    OTHER = ("the server refused the connection", "see why; reads use other endpoints where the topology allows it.")
+    OTHER = ("the server refused the connection", "see the cause; reads use other endpoints if the topology allows it.")
 
     @property
     def passes(self) -> bool:

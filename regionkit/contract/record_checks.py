@@ -1,4 +1,4 @@
-"""What a record may be on every server alike, looked at before anything is sent; and what is said when no answer came."""
+"""What a record may be on every server, checked before anything is sent; and the error when no answer came."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def check_name_of_record(kind: str, key: str) -> None:
         elif "\0" in text:
             why = "it holds a NUL character, which not every server takes."
         elif any("\ud800" <= sign <= "\udfff" for sign in text):
-            why = "it holds half of a surrogate pair, which is no text."
+            why = "it holds half of a surrogate pair, which is not valid text."
         if why:
             raise ConfigurationError(
                 f"the {word} {text[:40]!r} of a record is not usable.",
@@ -73,7 +73,7 @@ def check_record(record: Record, expected: int, lasts: float | None) -> None:
         raise ConfigurationError(
             f"the value of record {record.kind}/{record.key[:40]} has {len(record.value)} bytes.",
             why=f"at most {LARGEST_RECORD} fit a record.",
-            fix="keep it beside the record, and its name in the record.",
+            fix="store it elsewhere, and its name in the record.",
         )
     for word, number in (("version", record.version), ("expected", expected)):
         if type(number) is not int or not 0 <= number <= LARGEST_VERSION:

@@ -45,6 +45,10 @@ class Watch(Protocol):
         """A block is opened; what this gives is handed to `ended`."""
         ...
 
+    def passed(self, store: str, endpoint: str, kind: str, seconds: float) -> bool:
+        """It is over, for which `begun` gave None: at once, without a wait, a second attempt or an error. False: tell `ended`."""
+        ...
+
     def ended(self, begun: Any, event: Any, error: BaseException | None) -> None:
         """It is over. `event`: its ReadRouted or WriteRouted; region and endpoint are "" where none was taken."""
         ...

@@ -50,7 +50,7 @@ class Story:
     Args:
         stage: entered already.
         kit: in Seoul, with a bookmark key.
-        say: whom to tell.
+        say: called with each line.
         pace: how much happens.
         seed: of the traffic.
         pause: called with a prompt before HOME is killed; for a key press.

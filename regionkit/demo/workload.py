@@ -2,7 +2,7 @@
 
 A request is a session that begins with its user's bookmark and ends with a new one, as in a web application. A SESSION read
 is stale when it shows fewer landings than that user saw or wrote before; an EVENTUAL read, when it shows fewer than were
-acknowledged to anybody. Figures are counted here and nowhere else.
+acknowledged to anybody. Figures are counted only here.
 """
 
 from __future__ import annotations

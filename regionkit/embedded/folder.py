@@ -103,7 +103,7 @@ class Folder:
         """
         state = self.state()
         if state is None:
-            raise ConfigurationError(f"the folder of store {self.store!r} is gone.", fix="make the regions anew.")
+            raise ConfigurationError(f"the folder of store {self.store!r} is gone.", fix="create the regions again.")
         return state
 
     def save(self, state: State) -> None:

@@ -273,7 +273,7 @@ class MemoryRegions:
         if node.role is not NodeRole.OWNER and node.lineage(self._namespace) is None:
             raise ConfigurationError(
                 f"{region} has no history rows of store {self._store!r}.",
-                why="a promotion writes a row into them; without one, nobody can say which writes survived it.",
+                why="a promotion writes a row into them; without it, nothing shows which writes survived.",
                 fix="call kit.create_tables() while the primary is up, and wait until they arrived (regions.lag).",
             )
 

@@ -163,7 +163,7 @@ class _Regions:
             file.execute("ROLLBACK")
             raise ConfigurationError(
                 f"{region} has no history rows of store {self._folder.store!r}.",
-                why="a promotion writes a row into them; without one, nobody can say which writes survived it.",
+                why="a promotion writes a row into them; without it, nothing shows which writes survived.",
                 fix="call kit.create_tables() while the primary is up, and wait until they were copied (regions.lag).",
             )
         newest = there.lineage.current
@@ -297,12 +297,12 @@ def _checked_lag(seconds: float) -> float:
 def _check_same(state: State, names: list[str], namespace: str | None) -> None:
     if names and set(names) != set(state.regions):
         raise ConfigurationError(
-            f"the folder has the regions {', '.join(state.regions)}, asked for are {', '.join(names)}.",
+            f"the folder has the regions {', '.join(state.regions)}, requested were {', '.join(names)}.",
             fix="name the same ones or none, or take another folder.",
         )
     if namespace not in (None, state.namespace):
         raise ConfigurationError(
-            f"the folder has the namespace {state.namespace!r}, asked for is {shown(namespace)}.",
+            f"the folder has the namespace {state.namespace!r}, requested was {shown(namespace)}.",
             why="the tables in it carry it.",
             fix="leave namespace out, or take another folder.",
         )

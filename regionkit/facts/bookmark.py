@@ -217,7 +217,7 @@ class Signer:
             return self._bookmark(text)
         if not isinstance(text, Sequence) or isinstance(text, bytes):
             raise UsageError(
-                f"a {type(text).__name__} is no bookmark.",
+                f"a {type(text).__name__} is not a bookmark.",
                 fix="pass the text that s.bookmark() gave (await it in asyncio), or a list of such texts.",
             )
         if len(text) > MOST_MERGED:
@@ -236,7 +236,9 @@ class Signer:
 
     def _bookmark(self, text: object) -> Bookmark:
         if not isinstance(text, str) or len(text) > LARGEST_BOOKMARK or text[:4] not in ("rk0.", "rk1."):
-            raise _invalid("this is no bookmark.", "a bookmark is a text that s.bookmark() gave, at most 2 KiB long.")
+            raise _invalid(
+                "this is not a bookmark.", "a bookmark is a text that s.bookmark() returned, at most 2 KiB long."
+            )
         if (text[:4] == "rk1.") != self.signs:
             why = "this kit signs its bookmarks, this one is unsigned." if self.signs else "this kit has no key for it."
             raise _invalid("a bookmark of another kind.", why)

@@ -52,7 +52,7 @@ def BOUNDED(max_staleness: float) -> Consistency:
         raise ConfigurationError(
             f"BOUNDED({max_staleness!r}) is not usable.",
             why=f"the bound is in seconds, more than 0 and at most {LONGEST_TIMEOUT:.0f}.",
-            fix="for no staleness at all ask for STRONG; for any staleness, EVENTUAL.",
+            fix="for no staleness use STRONG; for any staleness, EVENTUAL.",
         )
     return Consistency(Level.BOUNDED, float(max_staleness))
 

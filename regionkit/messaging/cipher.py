@@ -53,5 +53,5 @@ def unsealed(cipher: Cipher | None, stored: bytes) -> bytes:
         raise ConfigurationError(
             "a message cannot be decrypted.",
             why=f"the cipher raised {type(error).__name__}",
-            fix="give the cipher by which it was encrypted: one that takes several keys, where they change.",
+            fix="give the cipher that encrypted it; if keys rotate, use a cipher that takes several keys.",
         ) from error

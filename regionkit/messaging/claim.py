@@ -109,7 +109,7 @@ class Kept(msgspec.Struct, frozen=True, gc=False):
 
 
 class Won(msgspec.Struct, frozen=True, gc=False):
-    """It is the asker's. `taken_over`: from whom the lease ended under: "claimed", "calling"; None: from nobody."""
+    """It is the asker's. `taken_over`: the state when the earlier lease ended, "claimed" or "calling"; None: none ended."""
 
     fence: int
     taken_over: str | None = None

@@ -65,8 +65,8 @@ class Options:
         """
         if not NAME.fullmatch(self.name):
             raise ConfigurationError(
-                f"{self.name[:80]!r} is no name of a consumer.",
-                fix="use 1 to 60 letters, digits and _ . : / - : what it has taken is kept under its name.",
+                f"{self.name[:80]!r} is not a valid consumer name.",
+                fix="use 1 to 60 letters, digits and _ . : / - : its claims are stored under its name.",
             )
         _within("concurrency", self.concurrency, 1, MOST_CONCURRENT)
         _within("accept_for", self.accept_for, 1.0, 3650 * 86_400.0)

@@ -136,7 +136,7 @@ def _is_async(function: Any) -> bool:
     shown = getattr(function, "__qualname__", type(function).__name__)
     if isinstance(function, classmethod | staticmethod):
         raise ConfigurationError(
-            f"idempotent stands above {type(function).__name__}.", fix=f"write it below @{type(function).__name__}."
+            f"idempotent is above {type(function).__name__}.", fix=f"write it below @{type(function).__name__}."
         )
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigurationError(
@@ -145,7 +145,9 @@ def _is_async(function: Any) -> bool:
             fix="let it return a list.",
         )
     if not callable(function) or isinstance(function, type):
-        raise ConfigurationError(f"{shown} is no function.", fix="write @idempotent(store, key=...) above a function.")
+        raise ConfigurationError(
+            f"{shown} is not a function.", fix="write @idempotent(store, key=...) above a function."
+        )
     return inspect.iscoroutinefunction(function)
 
 

@@ -73,7 +73,7 @@ def checked_commands(commands: Any) -> Checked:
     uses: dict[tuple[bytes, bytes], str] = {}
     for number, command in enumerate(commands, 1):
         if not isinstance(command, list | tuple) or len(command) < 2:
-            raise _refused(f"command {number} is no list of a name, a key and arguments.")
+            raise _refused(f"command {number} is not a list of a name, a key and arguments.")
         name = str(command[0]).upper()
         rule = COMMANDS.get(name)
         if rule is None:

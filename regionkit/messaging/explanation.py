@@ -74,10 +74,12 @@ _IN_TRANSACTION = (
     CrashPoint("while its case is written", "case, claim and parking are committed, or none of them; delivered again"),
     CrashPoint("while a case is treated", "the run counts; the case is due again after its time-out"),
     CrashPoint(
-        "while held messages are released", "each is applied and its row deleted, or neither; the next look goes on"
+        "while held messages are released", "each is applied and its row deleted, or neither; the next poll continues"
     ),
 )
-_OUTSIDE = CrashPoint("in an effect outside, or after it", "its lease ends, and `resolve` is asked or it runs again")
+_OUTSIDE = CrashPoint(
+    "in an effect outside, or after it", "its lease expires, and `resolve` is called or it runs again"
+)
 
 
 class ConsumerExplanation(msgspec.Struct, frozen=True):
@@ -181,7 +183,7 @@ def _not_covered(
     if orders[1] is Order.UNORDERED:
         said.append("order of messages without numbers: members of a group may take two of one key at once")
     if options.ordered and options.on_poison == "skip":
-        said.append('order behind a message that failed: with on_poison="skip" its key goes on without it')
+        said.append('order after a failed message: with on_poison="skip" its key continues without it')
     if external:
         said.append("effects outside: nothing here is changed twice; the outside call may repeat with the same key")
     if kept.foreign != FOR_EVER:

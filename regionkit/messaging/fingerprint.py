@@ -28,5 +28,5 @@ def fingerprint_of(values: Sequence[Any], what: str) -> bytes:
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise TypeError(
             f"the arguments of {what} have no fingerprint: {error}. Fix: give fingerprint=, a function of the arguments that "
-            "gives what a request is told apart by; or fingerprint=False, where the key alone does."
+            "returns what distinguishes requests; or fingerprint=False, if the key alone does."
         ) from error

@@ -20,7 +20,7 @@ __all__ = ["ATTEMPTS", "LEASE", "MOST_BATCH", "TIMEOUT", "Effect", "Handler", "H
 ATTEMPTS = 5
 """Started runs of one message: a hiccup is over by then, and a poison message does not run for ever."""
 TIMEOUT = 30.0
-"""Seconds for one run, its COMMIT counted: above every transaction that is well, below what sources take for a dead consumer."""
+"""Seconds for one run, its COMMIT counted: longer than normal transactions, shorter than sources take to give up a consumer."""
 
 MOST_BATCH = 1000
 """Messages of one transaction: beyond, it is no cheaper, and its locks are held for long."""
@@ -82,7 +82,7 @@ class Handlers:
         """
         if not isinstance(handler.type, str) or not 0 < len(handler.type) <= LONGEST_TYPE:
             raise ConfigurationError(
-                f"{handler.type!r} is no type of messages.", fix=f'write a text of 1 to {LONGEST_TYPE}: "order.placed".'
+                f"{handler.type!r} is not a message type.", fix=f'write a text of 1 to {LONGEST_TYPE}: "order.placed".'
             )
         if isinstance(handler.attempts, bool) or not isinstance(handler.attempts, int) or handler.attempts < 1:
             raise ConfigurationError(
@@ -99,7 +99,7 @@ class Handlers:
             raise ConfigurationError(
                 f"type {handler.type!r} has several handlers, and one of them has an effect outside of the transaction.",
                 why="the others' transaction and that effect would not end together.",
-                fix="give it a consumer of its own, with another group.",
+                fix="give it a separate consumer, with another group.",
             )
         self._by_type[handler.type] = (*others, handler)
 

@@ -113,7 +113,7 @@ class Heart:
                 for at in range(0, len(due), AT_ONCE):
                     gather([_renewal(self, claims, watch) for watch in due[at : at + AT_ONCE]])
         except Exception:
-            LOG.exception("leases are not kept alive, until the next call")
+            LOG.exception("leases are not renewed until the next call")
         finally:
             if self._beating == number:
                 self._beating = -1
@@ -133,12 +133,10 @@ class Heart:
         try:
             kept = claims.step("renew", wish, watch.fence, within=min(RENEW_WITHIN, wish.lease / 4))
         except RegionKitError as error:
-            LOG.warning(
-                "a lease of %s could not be renewed, it is tried again: %s", wish.scope.decode("replace"), error
-            )
+            LOG.warning("a lease of %s could not be renewed; trying again: %s", wish.scope.decode("replace"), error)
             return
         except Exception:
-            LOG.exception("a lease of %s could not be renewed, it is tried again", wish.scope.decode("replace"))
+            LOG.exception("a lease of %s could not be renewed; trying again", wish.scope.decode("replace"))
             return
         if kept:
             watch.since = now

@@ -220,7 +220,7 @@ class Hospital(HospitalReads):
             NotPossible: it is running or over.
         """
         if not reason:
-            raise UsageError("a case is buried for a reason.", fix='say it: reason="the order was cancelled".')
+            raise UsageError("a case is buried for a reason.", fix='give one: reason="the order was cancelled".')
         return self._change(id, "bury", "buried", reason, lambda case, now: ended(case, "buried", now), dry_run)
 
     def release(

@@ -46,7 +46,7 @@ STARTED = _inbox("started")
 HOSPITAL = _inbox("hospital")
 """One row a case."""
 HOSPITAL_EVENT = _inbox("hospital_event")
-"""What was done with each case, by whom, why."""
+"""Each action on a case: what, who, why."""
 INBOX_TABLES = (INBOX, GATE, HELD, STARTED, HOSPITAL, HOSPITAL_EVENT)
 """What a consumer keeps in the database of its effects."""
 

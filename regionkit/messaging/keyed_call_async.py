@@ -194,7 +194,7 @@ class AsyncKeyedCall:
                 fix="put idempotent on the async function itself.",
             )
         if self._options.store_result:
-            LOG.warning("a result of %s is not kept: it cannot be encoded as what it is, or is too large", self._what)
+            LOG.warning("a result of %s is not kept: it cannot be encoded without loss, or is too large", self._what)
 
     async def _raised(self, watch: AsyncWatch, error: Exception) -> None:
         """The function raised: a kept error is an outcome, any other lets the next one try."""
@@ -218,8 +218,7 @@ class AsyncKeyedCall:
                     raise InDoubt(
                         f"{self._what} has run, but this could not be recorded.",
                         why=f"{error}",
-                        fix="call it again when the store is back and the lease has expired: it is then in doubt, and resolve= "
-                        "is asked.",
+                        fix="call it again when the store is back and the lease has expired: then resolve= decides.",
                     ) from error
             await asleep(pause)
             pause = min(pause * 1.5, LONGEST_POLL)
@@ -234,7 +233,7 @@ class AsyncKeyedCall:
         try:
             await self._records.claims.step(step, watch.wish, watch.fence, within=ASK_WITHIN)
         except BackendError as error:
-            LOG.warning("a record of %s was not released, and stays for its lease: %s", self._what, error)
+            LOG.warning("a record of %s was not released and stays until its lease expires: %s", self._what, error)
 
     def _repeated(self, answer: Answer, key: Any) -> Any:
         if type(answer) is Mismatch:
@@ -257,7 +256,7 @@ class AsyncKeyedCall:
         return ResultNotStored(
             f"{self._what} is done with this key, but its result cannot be returned.",
             why=why,
-            fix="read the outcome where the function left it.",
+            fix="look up the outcome in the place that the function wrote to.",
         )
 
     def _in_progress(self, retry_after: float) -> InProgress:

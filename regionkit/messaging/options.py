@@ -77,7 +77,7 @@ class Options:
             if isinstance(given, bool) or not isinstance(given, int | float) or not low <= given <= high:
                 fix = f"give seconds, from {low:g} to {high:g}."
                 if name == "lease" and isinstance(given, int | float) and 0.1 <= given < least:
-                    fix += " A process that stands still for longer loses it; short_lease=True takes it all the same."
+                    fix += " A process that pauses for longer loses it; short_lease=True allows it."
                 raise self._wrong(name, fix)
 
     def _wrong(self, name: str, fix: str) -> ConfigurationError:

@@ -68,7 +68,7 @@ def checked_destination(name: str) -> bytes:
     stored = name.encode("utf-8", "surrogatepass") if isinstance(name, str) else b""
     if not 0 < len(stored) <= LONGEST_DESTINATION:
         raise UsageError(
-            f"{str(name)[:LONGEST_DESTINATION]!r} is no name of a destination.",
+            f"{str(name)[:LONGEST_DESTINATION]!r} is not a valid destination name.",
             fix=f"take a text of 1 to {LONGEST_DESTINATION} bytes.",
         )
     return stored
@@ -93,7 +93,7 @@ def made(
     if not isinstance(type, str) or not 0 < len(type) <= LONGEST_TYPE:
         raise _refused("type", type, f"a text of 1 to {LONGEST_TYPE} characters")
     if key is not None and not isinstance(key, str):
-        raise _refused("key", key, "a text, or None where the event has no order")
+        raise _refused("key", key, "a text, or None if the event has no order")
     headers = {} if headers is None else dict(headers)
     if not all(isinstance(part, str) for pair in headers.items() for part in pair):
         raise _refused("headers", headers, "texts by texts")

@@ -155,7 +155,7 @@ class MongoOutbox(Outbox):
             if not joined.is_of(self._given, self.backing.name, self.backing.namespace):
                 raise UsageError(
                     f"a transaction of another database than that of outbox {self.name!r}.",
-                    why="what is written there is seen by no relay of it.",
+                    why="no relay of it sees what is written there.",
                     fix="begin it with the client whose database the outbox was given; in a kit, in a block of its store.",
                 )
             found = self._noted[joined] = _Buffer(self, joined)

@@ -106,7 +106,7 @@ class OutboxSql:
                 raise
             raise ConfigurationError(
                 f"outbox {self.name.decode()!r} has no tables.",
-                why="rows and numbers of events are kept beside the data; nothing was written.",
+                why="rows and numbers of events are kept in the data's database; nothing was written.",
                 fix="call create_tables() of the outbox once, and whenever you deploy.",
             ) from error
 

@@ -83,7 +83,7 @@ class Context:
         watch = self._watch
         if watch.is_lost or not self._step("renew", watch.wish, watch.fence, within=ASK_WITHIN):
             raise LeaseLost(
-                "the message was taken over by another consumer meanwhile.",
+                "another consumer has taken the message over.",
                 why=f"this process was frozen, or could not renew its claim, for longer than {watch.wish.lease:g} s.",
                 fix="let the error leave the handler: nothing is recorded for this call. A longer lease= makes it less likely.",
             )
@@ -282,7 +282,7 @@ class Outside:
         while True:
             try:
                 if not self._records.claims.step("complete", watch.wish, watch.fence, within=ASK_WITHIN):
-                    LOG.warning("a call of %s ran beyond its lease: another one counts", errand.handler.name)
+                    LOG.warning("a call of %s outlasted its lease: another call counts", errand.handler.name)
                     return Ended(Run.BUSY, _NOT_JUDGED)
                 crash_point("message.completed")
                 return self._settled(errand, _APPLY)
@@ -337,7 +337,7 @@ class Outside:
         try:
             self._records.claims.step(step, watch.wish, watch.fence, within=ASK_WITHIN)
         except BackendError as error:
-            LOG.warning("the claim of a message was not ended, and stays for its lease: %s", error)
+            LOG.warning("the claim of a message was not released and stays until its lease expires: %s", error)
 
 
 _DUPLICATE = Judged(Verdict.DUPLICATE)

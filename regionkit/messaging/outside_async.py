@@ -82,7 +82,7 @@ class AsyncContext:
         watch = self._watch
         if watch.is_lost or not await self._step("renew", watch.wish, watch.fence, within=ASK_WITHIN):
             raise LeaseLost(
-                "the message was taken over by another consumer meanwhile.",
+                "another consumer has taken the message over.",
                 why=f"this process was frozen, or could not renew its claim, for longer than {watch.wish.lease:g} s.",
                 fix="let the error leave the handler: nothing is recorded for this call. A longer lease= makes it less likely.",
             )
@@ -281,7 +281,7 @@ class AsyncOutside:
         while True:
             try:
                 if not await self._records.claims.step("complete", watch.wish, watch.fence, within=ASK_WITHIN):
-                    LOG.warning("a call of %s ran beyond its lease: another one counts", errand.handler.name)
+                    LOG.warning("a call of %s outlasted its lease: another call counts", errand.handler.name)
                     return Ended(Run.BUSY, _NOT_JUDGED)
                 crash_point("message.completed")
                 return await self._settled(errand, _APPLY)
@@ -338,7 +338,7 @@ class AsyncOutside:
         try:
             await self._records.claims.step(step, watch.wish, watch.fence, within=ASK_WITHIN)
         except BackendError as error:
-            LOG.warning("the claim of a message was not ended, and stays for its lease: %s", error)
+            LOG.warning("the claim of a message was not released and stays until its lease expires: %s", error)
 
 
 _DUPLICATE = Judged(Verdict.DUPLICATE)

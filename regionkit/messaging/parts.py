@@ -30,9 +30,9 @@ def check_part(part: Any, method: str, *, is_async: bool) -> None:
     call = getattr(part, method, None)
     if isinstance(part, type) or not callable(call):
         shown = f"the class {part.__name__}" if isinstance(part, type) else f"a {type(part).__name__}"
-        raise ConfigurationError(f"{shown} is no {what}.", fix=f"give {such}.")
+        raise ConfigurationError(f"{shown} is not {'an' if what[0] in 'aeio' else 'a'} {what}.", fix=f"give {such}.")
     if iscoroutinefunction(call) is not is_async:
         raise ConfigurationError(
-            f"{type(part).__name__} is for {'threads' if is_async else 'asyncio'}, and what it is given to is not.",
+            f"{type(part).__name__} is for {'threads' if is_async else 'asyncio'}, and its caller is not.",
             fix=f"give {'the Async form of ' if is_async else ''}{such}.",
         )

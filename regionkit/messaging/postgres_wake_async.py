@@ -37,7 +37,7 @@ ASKED_EVERY = 30.0
 """Seconds after which a silent connection is asked whether it is still there."""
 POOLED_AGAIN = 60.0
 """Seconds after which a pooler is looked at again: somebody may have given the address of the server."""
-_POOLED = "a pooler stands before the server (PgBouncer), and notifications do not come through it"
+_POOLED = "a pooler (PgBouncer) is in front of the server, and notifications do not pass it"
 
 
 class AsyncPostgresWake:

@@ -71,14 +71,14 @@ class AsyncRelay:
         if not 0 < 3 * send_timeout < lease:
             raise ConfigurationError(
                 f"a lease of {lease:g} s is too short for a send time-out of {send_timeout:g} s.",
-                why="what is sent is sent only while the lease outlasts the sending.",
+                why="a batch is sent only if the lease outlasts the sending.",
                 fix="make lease= more than three times send_timeout=.",
             )
         copies = outbox.backing.copies
         if publish_after == "replicated" and not copies:
             raise ConfigurationError(
                 f"outbox {outbox.name!r} does not know its copies.",
-                why="the copies are asked whether they have a message, and only a kit's topology lists them.",
+                why="it checks whether the copies have a message, and only a kit's topology lists them.",
                 fix='make the outbox of a kit: Outbox(kit, store=...); or take publish_after="commit".',
             )
         self.outbox = outbox

@@ -65,7 +65,7 @@ class Results:
                 self._codec = Codec(kind, largest=LARGEST_RESULT)
             except Exception as error:
                 raise ConfigurationError(
-                    f"what {self._what} gives cannot be told from its annotation.",
+                    f"what {self._what} gives is not clear from its annotation.",
                     why=f"{error}.",
                     fix="import the type where the function is defined, annotate with a msgspec type, a dataclass or plain "
                     "data; or give store_result=False.",
@@ -95,7 +95,7 @@ class Results:
         try:
             data = PLAIN.encode([_name(kind), error.args])
             if len(data) > LARGEST_RESULT or tuple(PLAIN.decode(data)[1]) != error.args:
-                raise ValueError("it does not come back as it is")
+                raise ValueError("it does not decode to the same value")
         except _NOT_PLAIN:
             data = PLAIN.encode([_name(kind), [str(error)[:LARGEST_ERROR]]])
         return self._sealed(_ERROR + data)

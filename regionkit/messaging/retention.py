@@ -46,7 +46,7 @@ class Retention:
         for name, seconds in (("retention", self.claims), ("forget_foreign_after", self.foreign)):
             if seconds not in (None, FOR_EVER) and not 1.0 <= float(seconds or 0.0) <= LONGEST:
                 raise ConfigurationError(
-                    f"{name}={seconds!r} is not usable.", fix="give seconds, or leave it out: what is needed is kept."
+                    f"{name}={seconds!r} is not usable.", fix="give seconds, or leave it out to keep what is needed."
                 )
         return self
 

@@ -65,7 +65,7 @@ class Router:
         """Where the event goes.
 
         Raises:
-            UsageError: nowhere.
+            UsageError: no target has it.
         """
         wanted = self._by(event)
         found = self._routes.get(wanted, self._default) if wanted is not None else self._default

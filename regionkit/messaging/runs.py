@@ -5,7 +5,7 @@
 2. What the handler raised itself is the application's; what the unit made of an error of its own connection is the server's.
 3. A deadlock or a serialization failure, wherever it struck, is nobody's fault: the unit says so (`conflict`).
 4. Where a handler has committed a part, by a text or by DDL that does, and not come to a good end, all of it is in doubt.
-5. "Committed" is said only when the answer to COMMIT has come and says so.
+5. "Committed" is reported only when the answer to COMMIT has arrived and says so.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def key_bytes(key: Any) -> bytes:
         try:
             return _encode(key)
         except UnicodeEncodeError:
-            raise _refused(key, "it holds half a surrogate pair, which is no text.") from None
+            raise _refused(key, "it holds half a surrogate pair, which is not valid text.") from None
     return _encode(_tagged(key))
 
 
@@ -54,7 +54,7 @@ def _tagged(key: Any) -> Any:
 
 def _refused(key: Any, why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"a {type(key).__name__} is no idempotency key.",
+        f"a {type(key).__name__} is not an idempotency key.",
         why=why,
         fix="give a str, an int, a UUID, bytes, or a tuple of them; str(...) or .value of what you have.",
     )

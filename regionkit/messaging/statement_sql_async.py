@@ -32,7 +32,7 @@ class AsyncSqlStatement:
         self.sql = sql.strip().rstrip(";").rstrip()
         if not _KIND.match(self.sql) or _RETURNING.search(self.sql) or ";" in self.sql:
             raise ConfigurationError(
-                f"{sql[:80]!r} is no statement that can be an effect.",
+                f"{sql[:80]!r} cannot be an effect.",
                 why="it is sent together with the claim, and its rows are counted.",
                 fix="write one INSERT, UPDATE or DELETE without RETURNING, or a handler.",
             )

@@ -50,13 +50,13 @@ def homes_of(
     if elsewhere not in ("forward", "observe", "skip"):
         raise ConfigurationError(
             f"elsewhere={elsewhere!r}: the store's keys have homes, and only a key's home applies its messages.",
-            fix='say what to do here with the others: elsewhere="forward" with forward_to=, "observe" or "skip".',
+            fix='choose what to do here with the others: elsewhere="forward" with forward_to=, "observe" or "skip".',
         )
     if (elsewhere == "forward") != bool(forward_to) or (observe is not None and elsewhere != "observe"):
         raise ConfigurationError(
             f"elsewhere={elsewhere!r} does not go with the other options.",
-            why='"forward" needs forward_to=, by region; observe= goes with "observe" alone.',
-            fix="give what it needs, and leave the other out.",
+            why='"forward" needs forward_to=, by region; observe= is for "observe" only.',
+            fix="give the argument that it needs, and leave the other out.",
         )
     return AsyncHomesHere(homes, inbox.parts(), elsewhere, forward_to, observe)
 
@@ -130,7 +130,7 @@ class AsyncStations:
                 f"consumer {name!r} takes its messages from {wanted.value.decode()!r}, and one of that name from "
                 f"{found.value.decode()!r}.",
                 why="what was taken is kept under the name: messages of one would be copies of the other's.",
-                fix="give it another name; or write shared=True where both carry the same messages.",
+                fix="give it another name; or write shared=True if both carry the same messages.",
             )
 
     async def _is_here(self, part: str) -> bool:

@@ -301,7 +301,7 @@ class Acquisition:
         error = RegionUnavailable(
             f"{e.id!r} of {store.name!r} did not report its position in time.",
             why=e.trouble,
-            fix="see kit.status(); reads use other endpoints where the topology allows it.",
+            fix="see kit.status(); reads use other endpoints if the topology allows it.",
             store=store.name,
             region=e.region,
         )
@@ -366,7 +366,7 @@ class Acquisition:
             return own
         if self.progress.unknown:
             what = "commit" if self.store.capabilities is None or self.store.capabilities.transactions else "write"
-            return self._unknown(error, f"its {what} was sent and not answered, and the block went on.")
+            return self._unknown(error, f"its {what} was sent and not answered, and the block continued.")
         store, backend = self.store, self.store.backend(index)
         failure = in_time(backend.classify(error), FOREVER if self.deadline is None else self.deadline.remaining())
         lost = failure in (Failure.CONNECTION, Failure.DEADLINE)

@@ -82,7 +82,7 @@ class AsyncStoreBacking:
         """
         if covers is not None and consistency.level is Level.BOUNDED:
             raise UsageError(
-                "a read asks for a stamp and for a bound at once.",
+                "a read has both a stamp and a bound.",
                 why="a copy is proved by the position that it has reached, or by its age.",
                 fix="leave consistency= out: what the stamp covers is seen.",
             )
@@ -141,8 +141,8 @@ class AsyncStoreBacking:
                 f"store {store.name!r} has no primary now.",
                 fix="see kit.status()."
                 if self._owned is None
-                else "after a failover call create_tables() again, once you know that this server counts: without a kit "
-                "nobody records promotions.",
+                else "after a failover call create_tables() again, once you know that this server counts: without a kit nothing "
+                "records promotions.",
                 store=store.name,
             )
         return index

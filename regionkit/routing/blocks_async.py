@@ -29,6 +29,7 @@ from regionkit.contract.outcomes import Failure
 from regionkit.contract.processes import inherited
 from regionkit.core.concurrency_async import acaller, aelsewhere, aowner, asleep
 from regionkit.core.deadline import Deadline
+from regionkit.core.events import Watch
 from regionkit.errors import (
     BackendError,
     DeadlineExceeded,
@@ -78,7 +79,7 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
             raise UsageError(
                 "a block was opened twice.",
                 why="a block ends once: work of the inner `with` could be lost at the end of the outer one.",
-                fix="call s.read(...) or s.write(...) anew for each `with`.",
+                fix="call s.read(...) or s.write(...) again for each `with`.",
             )
         self.deadline = Deadline(store.clock, store.deadline_of(kind) if self._timeout is None else self._timeout)
         if self._locate is not None and self._share is not None:
@@ -260,7 +261,15 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
             watched, self._watched = self._watched, None
             if watched is not None:
                 watch, begun = watched
-                watch.ended(begun, self._routed(error), error)
+                if begun is not None or error is not None or self._attempts or not self._passed(watch):
+                    watch.ended(begun, self._routed(error), error)
+
+    def _passed(self, watch: Watch) -> bool:
+        """Tell of a block that went as most do, and make no event of it."""
+        e = None if self.decision is None else self.decision.endpoint
+        kind = "write" if self.kind is Kind.WRITE else "read"
+        seconds = self.store.clock.monotonic() - self._began
+        return e is not None and watch.passed(self.store.name, e.id, kind, seconds)
 
     async def _closed(self, error: BaseException | None) -> None:
         handle, decision, checkout = self._handle, self.decision, self._checkout

@@ -30,7 +30,7 @@ def check_consistency(consistency: object) -> None:
     """Refuse what is no level: its name as a text, `BOUNDED` without a bound."""
     if not isinstance(consistency, Consistency):
         raise ConfigurationError(
-            f"consistency={shown(consistency)} is no consistency level.",
+            f"consistency={shown(consistency)} is not a consistency level.",
             fix="pass one of regionkit's values: EVENTUAL, BOUNDED(seconds), SESSION or STRONG.",
         )
 
@@ -39,7 +39,7 @@ def check_prefer(prefer: object) -> None:
     """Refuse what is no preference."""
     if isinstance(prefer, type) or not hasattr(prefer, "latency_window"):
         raise ConfigurationError(
-            f"prefer={shown(prefer)} is no preference.",
+            f"prefer={shown(prefer)} is not a preference.",
             fix="pass one of regionkit's values: Nearest(), Weighted(...), ByGeography(...) or ByProfile(...).",
         )
 
@@ -61,7 +61,7 @@ def check_store(store: object) -> str:
     if isinstance(store, Store):
         return store.name
     raise ConfigurationError(
-        f"{shown(store)} is no store.", fix="pass the store's name, or the value that describes it."
+        f"{shown(store)} is not a store.", fix="pass the store's name, or the value that describes it."
     )
 
 
@@ -75,7 +75,9 @@ def check_kind(kind: object) -> Kind:
 def check_work(work: object) -> None:
     """Refuse what cannot be called."""
     if not callable(work):
-        raise UsageError(f"{shown(work)} is no function.", fix="pass a function of one argument, what a block yields.")
+        raise UsageError(
+            f"{shown(work)} is not a function.", fix="pass a function of one argument, what a block yields."
+        )
 
 
 def check_result(given: Any, *, is_async: bool) -> None:
@@ -87,7 +89,7 @@ def check_result(given: Any, *, is_async: bool) -> None:
     lazy = inspect.isgenerator(given) or inspect.isasyncgen(given)
     if is_async and not lazy and not inspect.isawaitable(given):
         raise UsageError(
-            "a plain function was given where a coroutine function belongs.",
+            "a plain function was given instead of a coroutine function.",
             why="an asynchronous session awaits its result; the block was rolled back.",
             fix="write async def, and await what the handle's methods give.",
         )

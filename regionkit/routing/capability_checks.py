@@ -23,13 +23,13 @@ def check_level(store: str, can: Capabilities | None, level: Level) -> None:
         raise ConfigurationError(
             f"store {store!r}: BOUNDED reads are not possible on {can.server}.",
             why="it does not report how far a copy has replicated.",
-            fix=f"ask for SESSION or EVENTUAL; {servers_supporting('bounded')} have BOUNDED.",
+            fix=f"use SESSION or EVENTUAL; {servers_supporting('bounded')} support BOUNDED.",
         )
     if level is Level.STRONG and not can.strong:
         raise ConfigurationError(
             f"store {store!r}: STRONG reads are not possible on {can.server}.",
             why="no single endpoint there has every write.",
-            fix=f"ask for SESSION; {servers_supporting('strong')} have STRONG.",
+            fix=f"use SESSION; {servers_supporting('strong')} support STRONG.",
         )
 
 

@@ -192,7 +192,7 @@ def _filter(snapshot: Snapshot, request: Request, index: int, now: float) -> Ver
     e = snapshot.endpoints[index]
     if not e.allowed:
         if not e.region:
-            return Verdict(Filter.HEALTH, f"where it stands is not known: {e.trouble or 'it has not said so yet'}")
+            return Verdict(Filter.HEALTH, f"its position is not known: {e.trouble or 'it has not reported it yet'}")
         return Verdict(Filter.RESIDENCY, f"{e.region} is outside the residency of {snapshot.store}")
     if e.barred:
         return Verdict(Filter.EPOCH, e.barred)

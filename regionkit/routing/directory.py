@@ -6,7 +6,7 @@
 2. When nobody answers, the row as last seen serves, from memory or from the copy on disk: a lost directory does not stop
    known keys. A key that was never seen is an error then.
    A question about a known key has a budget of its own, smaller than the call's. A copy that the monitor finds silent is not
-   asked; after a question in vain none is, until the monitor has had the time to find out. It is what asks meanwhile.
+   asked; after a failed question none is, until the monitor has had time to find out. Only the monitor asks in between.
 3. A row that a bookmark makes doubtful is asked of the owner.
 4. Each new row is appended to the copy on disk, when there is one; beyond twice `max_entries` lines it is written anew. Several
    processes may share it. A copy that cannot be written is told once, and stops nothing.

@@ -3,11 +3,11 @@
 | what                                  | seconds                                                          |
 |---------------------------------------|------------------------------------------------------------------|
 | an answer, on a connection that is there | the profile's probe time-out, and the round trips of a question |
-| the same, of a server that is well    | the round trips, and `AT_ONCE`                                   |
+| the same, of a healthy server         | the round trips, and `AT_ONCE`                                   |
 | a connection                          | the profile's time-out, and the round trips of making one        |
 | a connection over an unknown distance | `UNKNOWN_DISTANCE` time-outs                                     |
 
-An endpoint that has never answered may be anywhere: each question that came to nothing is followed by one whose connection gets
+An endpoint that has never answered may be anywhere: each failed question is followed by one whose connection gets
 twice the time, up to `MOST_PATIENCE` times, so that it is reached wherever it is.
 """
 
@@ -24,11 +24,11 @@ MOST_PATIENCE = 4.0
 CONNECT_ROUND_TRIPS = 12
 """Round trips of a new connection at most: TCP, TLS, SCRAM, settings and the first question; eleven were counted."""
 AT_ONCE = 0.02
-"""Seconds in which a server that is well answers, beside the distance: a busy machine hands out its CPU in such slices."""
+"""Seconds in which a healthy server answers, in addition to the distance: a busy machine schedules its CPU in such slices."""
 
 
 def answering(timeout: float, rtt: float | None, count: float) -> float:
-    """Seconds that `count` round trips take where the server is well; `timeout` where the distance is not known."""
+    """Seconds that `count` round trips take if the server is healthy; `timeout` if the distance is not known."""
     return timeout if rtt is None else count * rtt + AT_ONCE
 
 
@@ -44,5 +44,5 @@ def connecting(timeout: float, rtt: float | None, patience: float) -> float:
 
 
 def longer(patience: float) -> float:
-    """The patience after another question that came to nothing."""
+    """The patience after another failed question."""
     return min(2.0 * patience, MOST_PATIENCE)

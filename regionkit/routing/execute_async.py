@@ -317,7 +317,7 @@ class AsyncExecution:
         return self._again_for_free() or (unsent and self._store.budget.spend())
 
     def _again_for_free(self) -> bool:
-        """After a proved rollback the server is well: another run costs no attempt, and nothing of what failover needs."""
+        """After a proved rollback the server is healthy: another run costs no attempt, and nothing that failover needs."""
         self._runs -= self._conflict
         return self._conflict
 

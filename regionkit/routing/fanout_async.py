@@ -79,7 +79,7 @@ class AsyncFanOut(Generic[T]):
             waiting.clear()
             for name in sorted(left):
                 late = DeadlineExceeded(
-                    f"partition {name!r} had not answered when the fan-out's deadline passed.",
+                    f"partition {name!r} did not answer before the fan-out's deadline.",
                     fix="pass a larger timeout=, or check kit.status() for slow or dead regions.",
                 )
                 yield name, Result(error=late)

@@ -242,7 +242,7 @@ def own_folder(given: object) -> Path | None:
         return None
     if not isinstance(given, str | Path) or not str(given):
         raise ConfigurationError(
-            f"folder={shown(given)} is no path.", fix="give the path of a folder, or leave it out."
+            f"folder={shown(given)} is not a path.", fix="give the path of a folder, or leave it out."
         )
     folder = Path(given).expanduser().absolute()
     if trouble := _made_own(folder):
@@ -273,7 +273,7 @@ def _trouble(folder: Path) -> str:
     except OSError as error:
         return str(error)
     if not stat.S_ISDIR(found.st_mode):
-        return f"{folder} is no folder"
+        return f"{folder} is not a folder"
     if fcntl is not None and (found.st_uid != os.geteuid() or found.st_mode & 0o022):
         return f"{folder} can be written by other accounts"
     return ""

@@ -44,7 +44,7 @@ class KeptHistory:
         except FileNotFoundError:
             return None
         except (OSError, msgspec.MsgspecError) as error:
-            LOG.warning("%s cannot be read, and is written anew: %s", self._path, error)
+            LOG.warning("%s cannot be read and is rewritten: %s", self._path, error)
             return None
         return self._last if self._last.rows else None
 

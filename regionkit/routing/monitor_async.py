@@ -5,7 +5,7 @@
    host was answered since the last round is not asked for again.
 3. A primary that no history row tells of gets its row where the server proves the promotion (PostgreSQL's timeline
    history); the unique parent makes one of several observers the writer. Elsewhere an operator says `kit.adopt`.
-4. Each endpoint that is well has one connection ready for a read, unless the process rests.
+4. Each healthy endpoint has one connection ready for a read, unless the process is idle.
 5. The newest history is kept in the kit's folder, where it has one.
 6. A round that raises something unexpected is told to the hooks, and the loop goes on.
 """
@@ -116,7 +116,7 @@ class _Watch:
         return self._store.clock.monotonic() >= self._asks_itself_at
 
     def _is_known(self) -> bool:
-        """Whether an answer came by itself: to a block, to one who waited, or to another process of this host."""
+        """Whether another caller got an answer: a block, a waiting read, or another process of this host."""
         store = self._store
         now, known = store.clock.monotonic(), store.state.snapshot.endpoints[self._index].observation
         since = now - self._pace.interval

@@ -81,5 +81,5 @@ def paced(before: Pace, profile: Profile, *, used: bool, needed: bool, troubled:
 
 
 def answered(pace: Pace, age: float) -> Pace:
-    """After an answer to a question that left `age` seconds ago; or after one in vain, with 0."""
+    """After an answer to a question that left `age` seconds ago; or after a failed one, with 0."""
     return msgspec.structs.replace(pace, waited=min(max(age, 0.0), pace.interval))

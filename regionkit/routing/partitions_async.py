@@ -190,7 +190,7 @@ class AsyncPartitionedStore:
         if shard is None:
             raise UsageError(
                 f"store {self.name!r}: the home of key {shown(key)} is not known here yet.",
-                fix="ask s.explain(), which looks it up.",
+                fix="use s.explain(), which looks it up.",
             )
         return shard
 
@@ -282,7 +282,7 @@ class AsyncPartitionedStore:
         if stands.home != wanted.home:
             raise ConfigurationError(
                 f"store {self.name!r}: Hashed lists {wanted.home}, and the stored table {stands.home}.",
-                why="with another list keys change their home, and their data stays where it was.",
+                why="with another list, keys change their home, and their data stay in the old one.",
                 fix="list the same regions in the same order; partitions move one by one, not by this list.",
             )
 
@@ -298,7 +298,7 @@ class AsyncPartitionedStore:
             return home
         raise UsageError(
             f"store {self.name!r}: home= was given, and its home function is {name}.",
-            why="two answers to where a key lives would send its writes to two regions.",
+            why="with two answers, a key's writes would go to two regions.",
             fix="leave home= out.",
         )
 
@@ -364,5 +364,5 @@ def other_key(locked: str, key: str) -> UsageError:
     return UsageError(
         f"the session is locked to key {shown(locked)}, and the call has key {shown(key)}.",
         why="one user's request that touches another's data is nearly always a mistake.",
-        fix="pass unlocked=True to the call where it is meant.",
+        fix="pass unlocked=True to the call if you mean it.",
     )

@@ -6,7 +6,7 @@
 4. A row is replaced by a newer version only.
 5. A version that a bookmark has seen and this process has not is a floor: every row of an older version is asked for once
    more, since any of them may be the one that moved.
-6. A question that was asked in vain is not asked again for a while: rows that are known serve as they are until then.
+6. A failed question is not repeated for a while: known rows serve unchanged until then.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def _raised(snapshot: Snapshot, request: Request, reached: Reached, why: str) ->
     up = {each.datacenter for each in told}
     away = sorted(name for name, _ in reached.replication if name not in up)
     if away:
-        return _unproved(Standing.NEVER, f"{why}, and data centre {', '.join(away)} cannot be asked")
+        return _unproved(Standing.NEVER, f"{why}, and data centre {', '.join(away)} does not answer")
     return _unproved(Standing.RAISED, f"{why}; at {level} they do")
 
 
@@ -108,7 +108,7 @@ def _owner_session(snapshot: Snapshot, request: Request, index: int) -> Verdict:
     e = snapshot.endpoints[index]
     lineage, fresh = e.lineage, index in request.fresh
     if e.observation is None:
-        return _unproved(Standing.UNSETTLED, "the owner was not asked yet")
+        return _unproved(Standing.UNSETTLED, "the owner has not answered yet")
     for entry in request.entries:
         if entry.position is None and not entry.history:
             continue
@@ -133,7 +133,7 @@ def _owner_session(snapshot: Snapshot, request: Request, index: int) -> Verdict:
             if not fresh or e.observation.reached is None:  # or its answer was forgotten since: a connection died
                 return _unproved(Standing.UNSETTLED, "the owner must be asked for its position")
             gone = Standing.LOST if request.signed else Standing.INVALID
-            return _unproved(gone, "the position is ahead of the owner, which was just asked")
+            return _unproved(gone, "the position is ahead of the owner's newest one")
         if entry.from_read and e.observation.synchronous and (not fresh or e.observation.waiting):
             return _unproved(Standing.UNSETTLED, "a commit that a replica already shows still waits on the owner")
     return PROVED

@@ -92,7 +92,7 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
         return next(i for i, e in enumerate(self.endpoints) if e.id == endpoint)
 
 
-_WAITING = "the monitor writes one where the server proves it, else adopt it"
+_WAITING = "the monitor writes one if the server proves it; otherwise adopt it"
 
 
 def observe(snapshot: Snapshot, index: int, observation: Observation, fresh_at: float | None) -> Snapshot:
@@ -262,7 +262,7 @@ def _of_another_kind(endpoint: EndpointState, endpoints: tuple[EndpointState, ..
     if seen.kind == own.kind:
         return ""
     return (
-        f"it is {own.server}, and {first.id} is {seen.server}: neither copies the other, so they are no store together"
+        f"it is {own.server}, and {first.id} is {seen.server}: neither copies the other, so they cannot form one store"
     )
 
 

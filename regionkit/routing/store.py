@@ -211,7 +211,7 @@ class RoutedStore:
         return [i for _, _, i in sorted(up)]
 
     def refresh(self, within: float = FOREVER) -> bool:
-        """Ask every allowed endpoint, or join the call that is doing so; False when that was done a moment ago, or in vain.
+        """Ask every allowed endpoint, or join the call that is doing so; False when that was done a moment ago, or failed.
 
         Answers that are all in count for `sample_every`, unless the owner was away since. A call that ran
         out of its own time counts for nobody else.
@@ -318,7 +318,7 @@ class RoutedStore:
         return bool(self._state.patience)
 
     def round_trips(self, index: int, count: float) -> float:
-        """Seconds that `count` round trips to an endpoint take while it is well; a probe's time-out where that is not known."""
+        """Seconds that `count` round trips to an endpoint take while it is healthy; a probe's time-out if that is not known."""
         return distance.answering(self.profile.probe_timeout, self.state.snapshot.endpoints[index].rtt, count)
 
     def connecting(self, index: int) -> float:

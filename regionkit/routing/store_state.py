@@ -199,7 +199,7 @@ class StoreState:
         return sum(self._calls) + self.touches
 
     def at_peace(self, index: int) -> bool:
-        """Whether nothing has to be found out of an endpoint in a hurry: it is well, and it is known who owns the store."""
+        """Whether nothing urgent has to be found out about an endpoint: it is healthy, and the store's owner is known."""
         snapshot = self.snapshot
         e = snapshot.endpoints[index]
         owned = snapshot.leaderless or snapshot.owner >= 0

@@ -71,7 +71,7 @@ class StoreUnit:
 
     def __enter__(self) -> StoreUnit:
         if self._block is not None or self._outcome is not None:
-            raise UsageError("a unit was opened twice.", fix="ask the backing for another one.")
+            raise UsageError("a unit was opened twice.", fix="get another one from the backing.")
         try:
             return self._entered()
         except BaseException:
@@ -152,7 +152,7 @@ class StoreUnit:
             try:
                 hear(outcome)
             except Exception:
-                LOG.exception("what listens to the outcome of a unit raised")
+                LOG.exception("a listener for the outcome of a unit raised")
             except BaseException as error:  # an exit: the others hear of it first
                 stop = error
         if stop is not None:

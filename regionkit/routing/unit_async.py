@@ -70,7 +70,7 @@ class AsyncStoreUnit:
 
     async def __aenter__(self) -> AsyncStoreUnit:
         if self._block is not None or self._outcome is not None:
-            raise UsageError("a unit was opened twice.", fix="ask the backing for another one.")
+            raise UsageError("a unit was opened twice.", fix="get another one from the backing.")
         try:
             return await self._entered()
         except BaseException:
@@ -153,7 +153,7 @@ class AsyncStoreUnit:
             try:
                 hear(outcome)
             except Exception:
-                LOG.exception("what listens to the outcome of a unit raised")
+                LOG.exception("a listener for the outcome of a unit raised")
             except BaseException as error:  # an exit: the others hear of it first
                 stop = error
         if stop is not None:

@@ -86,7 +86,9 @@ class Mark(msgspec.Struct, frozen=True, gc=False, array_like=True):
         session, at, index = text.rpartition("@")
         if not at or not index.isascii() or not index.isdigit():
             raise ConfigurationError(
-                f"{text!r} is no mark.", why='a mark is "session@index".', fix="pass what mark() of a session returned."
+                f"{text!r} is not a mark.",
+                why='a mark is "session@index".',
+                fix="pass what mark() of a session returned.",
             )
         return cls(session, int(index))
 
@@ -155,8 +157,8 @@ class History:
         missing = {m.session for marks in self.parents.values() for m in marks if m.session not in self.sessions}
         if missing:
             raise ConfigurationError(
-                f"sessions go on from {', '.join(sorted(missing))}, of which nothing is there.",
-                why="what a session may not miss begins with what the sessions before it did.",
+                f"sessions continue from {', '.join(sorted(missing))}, which does not exist.",
+                why="a session has to see what the sessions before it did.",
                 fix="load the files of all processes into one history.",
             )
         alone = [session for session in self.sessions if session not in self.parents]
@@ -165,9 +167,9 @@ class History:
             return (*alone, *(s for s in rest.static_order() if s in self.parents))
         except CycleError as error:
             raise ConfigurationError(
-                f"sessions go on from each other in a circle: {' '.join(error.args[1])}.",
-                why="a session begins after what it goes on from.",
-                fix="give each session a name of its own.",
+                f"sessions continue each other in a circle: {' '.join(error.args[1])}.",
+                why="a session begins after the session that it continues.",
+                fix="give each session a unique name.",
             ) from None
 
     @classmethod
@@ -244,11 +246,11 @@ def _put_in_order(session: list[Operation]) -> None:
             raise ConfigurationError(
                 f"operation {first.index} of session {first.session!r} is there twice.",
                 why="two recorders gave one name to two sessions, or one file was loaded twice.",
-                fix="give each session, and each process, a name of its own.",
+                fix="give each session and each process a unique name.",
             )
 
 
 def _no_history(path: Path | str, why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{path} is no history.", why=why, fix="load files that a Recorder of this release wrote."
+        f"{path} is not a history.", why=why, fix="load files that a Recorder of this release wrote."
     )

@@ -66,7 +66,7 @@ class ParticipantContract:
         """Rules 4 and 6."""
         at, xid = rig.participant(), _xid(rig)
         branch = self._branch(rig, at, "one", xid)
-        assert "one" not in rig.items(), "others see what is not committed"
+        assert "one" not in rig.items(), "others see uncommitted data"
         answered = branch.commit_one_phase([], _soon())
         assert (answered.winner, branch.torn) == (Decision.COMMIT, "")
         assert "one" in rig.items()

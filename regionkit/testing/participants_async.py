@@ -65,7 +65,7 @@ class AsyncParticipantContract:
         """Rules 4 and 6."""
         at, xid = await rig.participant(), _xid(rig)
         branch = await self._branch(rig, at, "one", xid)
-        assert "one" not in await rig.items(), "others see what is not committed"
+        assert "one" not in await rig.items(), "others see uncommitted data"
         answered = await branch.commit_one_phase([], _soon())
         assert (answered.winner, branch.torn) == (Decision.COMMIT, "")
         assert "one" in await rig.items()

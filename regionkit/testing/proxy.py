@@ -138,7 +138,7 @@ def _endpoint(target: str) -> tuple[str, int]:
     parts = urlsplit(target if "://" in target else f"tcp://{target}")
     scheme = parts.scheme.partition("+")[0]
     if "," in parts.netloc:
-        raise ValueError("A FaultProxy stands in front of one host; make one for each.")
+        raise ValueError("A FaultProxy is for one host; make one for each.")
     port = parts.port or _PORTS.get(scheme)
     if not parts.hostname or port is None:
         raise ValueError("A FaultProxy needs a URL with a host and a port, or 'host:port'.")

@@ -165,7 +165,7 @@ class RecordedSession:
         if kind == "write" and version < 1:
             raise UsageError(
                 f"a write of version {version} of {key!r} was recorded.",
-                why="0 is absent; versions are how a history tells which write was seen.",
+                why="0 means absent; a history identifies writes by their versions.",
                 fix="number the writes of each key, from 1.",
             )
         recorder = self._recorder
@@ -208,8 +208,8 @@ class Pending:
             if outcome == "ok":
                 raise UsageError(
                     f"the {self._kind} of {self._key!r} ended without a version.",
-                    why="a history tells what was seen by its version.",
-                    fix="set version on what the block yields: a number, or None where a read found nothing.",
+                    why="a history identifies what was seen by its version.",
+                    fix="set version on the object that the block yields: a number, or None if a read found nothing.",
                 )
             return  # a write of nobody knows which version: nothing can be told from it
         self._session._add(self._index, self._kind, self._key, version, self._began, ended, outcome, self._consistency)

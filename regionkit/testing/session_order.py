@@ -300,5 +300,5 @@ def _overlap(operation: Operation) -> ConfigurationError:
     return ConfigurationError(
         f"{operation} overlaps with the one before it.",
         why="a session's operations are issued one after the other, and its clock does not go back.",
-        fix="give what runs at the same time sessions of its own.",
+        fix="give concurrent work separate sessions.",
     )

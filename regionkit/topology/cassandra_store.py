@@ -74,7 +74,7 @@ class CassandraStore(Store):
         if self.endpoints:
             raise ConfigurationError(
                 f"store {name!r} has endpoints.",
-                why="a Cassandra cluster tells its nodes itself, and each region of the topology is one data centre of it.",
+                why="a Cassandra cluster lists its own nodes, and each region of the topology is one of its data centres.",
                 fix="give url= in place of endpoints=.",
             )
         made = located(f"store {name!r}", lambda: options_from("options", CassandraOptions, options))
@@ -83,7 +83,7 @@ class CassandraStore(Store):
         names = dict(datacenters or {})
         if len(set(names.values())) != len(names):
             raise ConfigurationError(
-                f"store {name!r}: two regions have one data centre.", fix="give each region a data centre of its own."
+                f"store {name!r}: two regions have one data centre.", fix="give each region its own data centre."
             )
         object.__setattr__(self, "datacenters", tuple(names.items()))
         if url is not None and not server_url("cassandra", url).database:

@@ -49,7 +49,7 @@ def set_cluster(store: Any, url: str | None, tls: Tls | None) -> None:
         located(f"store {store.name!r}", lambda: _parsed(store.backend, url, tls))
     elif tls is not None:
         raise ConfigurationError(
-            f"store {store.name!r}: tls={shown(tls)} without a url.", fix="say it at the endpoint."
+            f"store {store.name!r}: tls={shown(tls)} without a url.", fix="set it at the endpoint."
         )
     object.__setattr__(store, "url", url)
     object.__setattr__(store, "tls", tls)

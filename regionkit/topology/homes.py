@@ -61,7 +61,7 @@ class Intrinsic:
         except (re.error, TypeError, OverflowError, RecursionError) as error:
             problem = str(error)
         if problem:
-            raise ConfigurationError(f"pattern {shown(self.pattern)} is no regular expression.", why=f"{problem}.")
+            raise ConfigurationError(f"pattern {shown(self.pattern)} is not a regular expression.", why=f"{problem}.")
         groups = [name for name in found.groupindex if name in ("region", "partition")]
         if len(groups) != 1:
             raise ConfigurationError(
@@ -202,5 +202,5 @@ def check_key(key: object) -> str:
     raise ConfigurationError(
         f"key {shown(key)} is not usable.",
         why=f"a key is a text of 1 to {LONGEST_KEY} characters, without NUL or half of a surrogate pair.",
-        fix="pass the text that tells whose data it is, such as a tenant's id.",
+        fix="pass a text that identifies the data's owner, such as a tenant's id.",
     )

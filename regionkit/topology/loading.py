@@ -96,7 +96,7 @@ def load_toml(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None
     except UnicodeDecodeError:
         pass
     if text is None:
-        raise ConfigurationError(f"{name} is not UTF-8.", fix="save it as UTF-8, as TOML asks.")
+        raise ConfigurationError(f"{name} is not UTF-8.", fix="save it as UTF-8, as TOML requires.")
     return parse_toml(text, name=name, environ=environ)
 
 
@@ -165,7 +165,7 @@ class _Reader:
         if "" in replaced:
             raise ConfigurationError(
                 f"{self.name}: bookmark_keys[{replaced.index('')}]: the key is empty.",
-                why="whoever signs with an empty key signs nothing.",
+                why="an empty key gives no protection.",
                 fix="give a long random text, or leave bookmark_keys out for unsigned bookmarks.",
             )
         return replaced

@@ -82,7 +82,7 @@ class MongoStore(Store):
         if url is not None and not isinstance(self.strategy, LocalReadGlobalWrite):
             raise ConfigurationError(
                 f"store {name!r}: one replica set has one primary, so no key can have a home elsewhere.",
-                fix="give each home region an endpoint whose URL is a replica set of its own.",
+                fix="give each home region an endpoint with its own replica set.",
             )
 
     def __repr__(self) -> str:
@@ -99,7 +99,7 @@ class MongoStore(Store):
         urls = [endpoint.url for endpoint in self.endpoints] if self.url is None else [self.url]
         unnamed = [url for url in (server_url("mongo", text) for text in urls if text is not None) if _is_unnamed(url)]
         return tuple(
-            f"{url.masked} has no replicaSet=: a host of another set would be taken for a member, and could take writes"
+            f"{url.masked} has no replicaSet=: a host of another set would count as a member, and could take writes"
             for url in unnamed
         )
 

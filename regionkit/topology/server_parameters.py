@@ -16,8 +16,11 @@ __all__ = ["server_parameter"]
 
 _LIMITS = ("one deadline bounds each call, connecting included", "timeout= of the call and the profile set it")
 _POOL = ("the size of the pool is an option of the store", "options = { pool_size = 50 }")
-_STRICT = ("TLS is verified, or there is none", "take it out; `tls=` of the endpoint says whether there is TLS")
-_CHOICE = ("the decision of each call chooses the member", "consistency= and prefer= say what may serve a read")
+_STRICT = ("TLS is verified, or there is none", "remove it; `tls=` of the endpoint decides about TLS")
+_CHOICE = (
+    "the decision of each call chooses the member",
+    "consistency= and prefer= decide which endpoint serves a read",
+)
 _NODES = ("the members are named one by one, and each is spoken to directly", "write mongodb:// with their hosts")
 
 _USED: Mapping[str, Mapping[str, str]] = MappingProxyType(
@@ -66,7 +69,7 @@ _REDIS: Mapping[str, tuple[str, str]] = MappingProxyType(
         **dict.fromkeys(("ssl_cert_reqs", "ssl_check_hostname", "ssl_min_version", "ssl_ciphers"), _STRICT),
     }
 )
-_ACCOUNT = "the account stands before the host"
+_ACCOUNT = "the account is in front of the host"
 _REFUSED: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "redis": {

@@ -94,9 +94,7 @@ class ServerUrl:
         """
         wanted = self.scheme in _TLS_SCHEMES or dict(self.query).get("tls") == "true"
         if asked == "off" and wanted:
-            raise ConfigurationError(
-                f"{self.masked} asks for TLS, and tls='off' takes it away.", fix="drop one of them."
-            )
+            raise ConfigurationError(f"{self.masked} requires TLS, and tls='off' disables it.", fix="drop one of them.")
         if asked == "require" and self.is_local:
             what = "a store in memory" if self.backend == "memory" else "a Unix socket"
             raise ConfigurationError(f"{what} has no connection to protect.", fix="leave tls out.")
@@ -118,7 +116,7 @@ def server_url(backend: str, url: object) -> ServerUrl:
         if scheme == "mongodb+srv":
             raise ConfigurationError(
                 "a mongodb+srv URL is not taken.",
-                why="the members would be named by the DNS, and each has to be known before it is asked.",
+                why="DNS would name the members, and each one has to be known before it is contacted.",
                 fix="write mongodb:// with the hosts of the members.",
             )
         raise ConfigurationError(
@@ -135,7 +133,7 @@ def server_url(backend: str, url: object) -> ServerUrl:
     query = _parameters(backend, parts, url)
     if query.get("tls") == "false" and not all(_is_loopback(host) for host, _ in hosts):
         raise ConfigurationError(
-            f"{mask_url(url)} takes TLS away.",
+            f"{mask_url(url)} disables TLS.",
             why="it is required except on loopback.",
             fix='set tls="off" on the endpoint.',
         )
@@ -157,8 +155,8 @@ def _of_socket(parts: UrlParts, url: str) -> ServerUrl:
     """`unix://account@/path/of/the.sock?db=1`: as redis-py writes it."""
     if parts.host or parts.port is not None or not parts.path:
         raise ConfigurationError(
-            f"{mask_url(url)} is no path of a socket.",
-            why="a host stands where the path begins." if parts.path else "it has no path.",
+            f"{mask_url(url)} is not a path of a socket.",
+            why="there is a host before the path." if parts.path else "it has no path.",
             fix="write unix:///run/redis/redis.sock, and an account as unix://name:password@/run/redis/redis.sock.",
         )
     query = _parameters(SOCKET, parts, url)
@@ -197,7 +195,7 @@ def _parameters(kind: str, parts: UrlParts, url: str) -> dict[str, str]:
 def _check_number(database: str, url: str) -> None:
     if not (database.isascii() and database.isdigit()):
         raise ConfigurationError(
-            f"{mask_url(url)}: {shown(database)} is no database of a Redis server.",
+            f"{mask_url(url)}: {shown(database)} is not a database of a Redis server.",
             why="there they are numbers.",
             fix="write redis://host/1, or unix:///run/redis/redis.sock?db=1.",
         )
@@ -212,7 +210,7 @@ def _host(text: str, usual: int, url: str) -> tuple[str, int]:
     port = usual if found is None else int(found[2] or found[4] or usual)
     if found is None or port > 65535:
         raise ConfigurationError(
-            f"{mask_url(url)}: {shown(text)} is no host.", fix="write host or host:port; IPv6 addresses in [ ]."
+            f"{mask_url(url)}: {shown(text)} is not a host.", fix="write host or host:port; IPv6 addresses in [ ]."
         )
     return found[1] or found[3], port
 

@@ -156,7 +156,7 @@ class Store:
         raise ConfigurationError(
             f"store {self.name!r} has {len(primaries)} primaries, not one.",
             why="it is a reference to a store that the kit knows." if self.is_reference else "",
-            fix=f"ask the topology: topology.store({self.name!r}).primary.",
+            fix=f"use the topology: topology.store({self.name!r}).primary.",
         )
 
     def endpoint(self, identifier: str) -> Endpoint:
@@ -240,7 +240,7 @@ class SqlStore(Store):
             kinds = ", ".join(f"{identifier} is {server}" for server, identifier in servers.items())
             raise ConfigurationError(
                 f"{where}: its endpoints are of different kinds ({kinds}).",
-                why="a server copies only servers of its own kind, and their positions cannot be compared.",
+                why="servers of different kinds do not replicate from each other, and their positions cannot be compared.",
                 fix="put them into stores of their own.",
             )
 
@@ -256,7 +256,7 @@ def check_alone(where: str, known: dict[object, str], address: object, endpoint:
         raise ConfigurationError(
             f"{where}: the same address as {other!r}.",
             why="two endpoints at one address would be measured and fenced as if they were two copies.",
-            fix="give each endpoint an address of its own; one that holds several partitions lists them in partitions=.",
+            fix="give each endpoint its own address; list several partitions of one endpoint in partitions=.",
         )
 
 
@@ -280,6 +280,6 @@ def _checked_read_url(url: str, endpoint: Endpoint, main: ParsedUrl) -> ParsedUr
         raise ConfigurationError(
             f"{reads.masked} is not the address of {main.masked}.",
             why="an endpoint is one address: position and health measured on one server would be used on another.",
-            fix="let read_url differ in its account only, and make another server an endpoint of its own.",
+            fix="let read_url differ only in its account, and make another server a separate endpoint.",
         )
     return reads

@@ -184,7 +184,7 @@ def _primary_of(store: str, replica: Endpoint, primaries: list[Endpoint]) -> End
     raise ConfigurationError(
         f"store {store!r}: replica {replica.id!r} {whose}, and {len(found) or 'no'} primaries fit.",
         why="with write-partitioning each primary has its own copies.",
-        fix="write of= with the region of its primary; where that has several, the same partitions= too.",
+        fix="write of= with the region of its primary; if it has several, also with the same partitions=.",
     )
 
 
@@ -203,7 +203,7 @@ def strategy(spec: str | Mapping[str, Any]) -> Strategy:
     if not isinstance(spec, str) and spec.get("name") == WritePartitioning.name:
         return _partitioning(spec)
     if spec == WritePartitioning.name:
-        raise ConfigurationError("write-partitioning does not say its home function.", fix=_HOW)
+        raise ConfigurationError("write-partitioning has no home function.", fix=_HOW)
     made: Strategy = named("strategy", spec, STRATEGIES)
     return made
 
@@ -218,5 +218,5 @@ def _partitioning(spec: Mapping[str, Any]) -> WritePartitioning:
     if isinstance(wanted, str):
         return WritePartitioning(home({"name": wanted, **given}))
     if not isinstance(wanted, Mapping) or given:
-        raise ConfigurationError("write-partitioning does not say its home function.", fix=_HOW)
+        raise ConfigurationError("write-partitioning has no home function.", fix=_HOW)
     return WritePartitioning(home(wanted))

@@ -55,16 +55,18 @@ class ResidencyTable(Table):
     allow: Annotated[list[str] | None, _of("jurisdictions or regions that may hold the data; left out: everywhere")] = (
         None
     )
-    deny: Annotated[list[str], _of("those that may not, also where `allow` names them")] = []
+    deny: Annotated[list[str], _of("those that may not, even if `allow` names them")] = []
 
 
 class EndpointTable(Table):
     """`[[stores.NAME.endpoints]]`"""
 
-    region: Annotated[str, _of("where the server stands; one of `[regions]`")]
-    role: Annotated[str, _of('`"primary"` or `"replica"`: where to begin. What the server reports wins')]
+    region: Annotated[str, _of("region of the server; one of `[regions]`")]
+    role: Annotated[
+        str, _of('`"primary"` or `"replica"`: the initial role. The role that the server reports takes precedence')
+    ]
     url: Annotated[str, _of("the server; `${NAME}` as above. The driver is chosen by regionkit")]
-    of: Annotated[str | None, _of("the region of the primary that a replica copies, where there are several")] = None
+    of: Annotated[str | None, _of("the region of the primary that a replica copies, if there are several")] = None
     tls: Annotated[str | None, _TLS] = None
     read_url: Annotated[str | None, _of("another account, for reads")] = None
     partitions: Annotated[list[str], _of("names that the home function gives out and this primary owns")] = []
@@ -115,7 +117,7 @@ class CassandraTable(StoreTable, kw_only=True):
 
     url: Annotated[str, _URL]
     tls: Annotated[str | None, _TLS] = None
-    datacenters: Annotated[dict[str, str], _of("region = data centre, where the names differ")] = {}
+    datacenters: Annotated[dict[str, str], _of("region = data centre, if the names differ")] = {}
     options: Annotated[dict[str, Any], _of("see below")] = {}
 
 

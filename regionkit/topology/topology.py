@@ -107,7 +107,7 @@ class Topology:
         return found
 
     def cache_tiers(self, name: str) -> CacheTiers | None:
-        """The tiers of a cache as described here; None where nothing is said of it."""
+        """The tiers of a cache as described here; None if it is not described."""
         return next((tiers for tiers in self.caches if tiers.name == name), None)
 
     def allowed_regions(self, store: Store) -> dict[str, bool]:
@@ -226,7 +226,7 @@ class Topology:
                 raise ConfigurationError(
                     f"store {store.name!r}: its primary {endpoint.id!r} is in {region}, outside its residency "
                     f"({store.residency}).",
-                    why="every write would bring data to where it may not be.",
+                    why="every write would put data where they are not allowed.",
                     fix="move the primary into an allowed region, or allow this one.",
                 )
 
@@ -235,7 +235,7 @@ def _refuse_twice(kind: str, names: list[str]) -> None:
     if len(names) > MOST_NAMED:
         raise ConfigurationError(
             f"the topology has {len(names)} {kind}s.",
-            why=f"{MOST_NAMED} are the most: each has connections and a monitor of its own in every process.",
+            why=f"{MOST_NAMED} is the maximum: each has its own connections and monitor in every process.",
             fix="describe those that this application uses.",
         )
     seen: set[str] = set()

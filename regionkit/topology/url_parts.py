@@ -152,7 +152,7 @@ def split_url(url: str, decode: Callable[[str], str] = decoded) -> UrlParts:
     authority, path, query = rest.group(1), rest.group(2), rest.group(3)
     if scheme.group(1).lower() != "sqlite" and "@" in (path or "") + (query or ""):
         raise _unreadable(
-            "an '@' stands behind the address: a user name or password seems to hold a raw '/' or '?'.",
+            "there is an '@' after the address: a user name or password seems to hold a raw '/' or '?'.",
             "percent-encode the parts (urllib.parse.quote(part, safe='')), or in TOML take the password from ${NAME}.",
         )
     userinfo, has_userinfo, hostport = authority.rpartition("@")

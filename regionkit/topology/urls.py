@@ -139,9 +139,7 @@ class ParsedUrl:
         """
         wants = self._wants_tls
         if asked == "off" and wants:
-            raise ConfigurationError(
-                f"{self.masked} asks for TLS, and tls='off' takes it away.", fix="drop one of them."
-            )
+            raise ConfigurationError(f"{self.masked} requires TLS, and tls='off' disables it.", fix="drop one of them.")
         tls = asked or ("require" if wants or not self.is_loopback else "off")
         if tls == "off":
             return tls
@@ -211,7 +209,7 @@ def _weakens_pymysql(name: str, value: str) -> str | None:
     if name in _TLS_FLAGS and value.lower() in _FALSE:
         return f"{name} turns a check off"
     if name in ("ssl_mode", "ssl-mode", "sslmode") and value.lower().replace("-", "_") in _WEAK_MODES:
-        return f"{name} asks for less than a verified certificate and host name"
+        return f"{name} requires less than a verified certificate and host name"
     if name == "ssl_cipher":
         return "a list of ciphers may hold those without a certificate"
     return None
@@ -295,7 +293,7 @@ def _account_and_address(parts: UrlParts, server: str) -> tuple[dict[str, str], 
         if name in _REFUSED[server]:
             raise ConfigurationError(
                 f"the URL parameter {name} is refused.",
-                why="it takes the address, the account or TLS from where they cannot be checked.",
+                why="it reads the address, the account or TLS from a place that cannot be checked.",
                 fix="write host, account and database into the URL itself.",
             )
         field = _FIELDS[server].get(name)
@@ -304,7 +302,7 @@ def _account_and_address(parts: UrlParts, server: str) -> tuple[dict[str, str], 
             raise ConfigurationError(
                 f"the URL gives {shown(name)} twice.",
                 why="one endpoint is one address and one account; drivers disagree on which of the two counts.",
-                fix="keep one of them; each further address is an endpoint of its own.",
+                fix="keep one of them; make each further address a separate endpoint.",
             )
         target[key] = value
     if server == "mariadb" and "unix_socket" in query and fields.get("host", "localhost") != "localhost":

@@ -63,7 +63,7 @@ def check_name(kind: str, value: object, pattern: re.Pattern[str]) -> None:
     if not isinstance(value, str) or not pattern.fullmatch(value):
         raise ConfigurationError(
             f"{shown(value)} is not a usable {kind}.",
-            why="such names become parts of table names, keys and messages, so their letters are few.",
+            why="such names become parts of table names, keys and messages, so few characters are allowed.",
             fix=f"use a name that matches {pattern.pattern}.",
         )
 
@@ -78,7 +78,7 @@ def from_mapping(kind: str, make: Callable[..., T], given: Mapping[Any, Any], kn
         if key not in known:
             raise ConfigurationError(
                 f"{kind}: unknown key {shown(key)}.",
-                why="an unknown key would be ignored, and what it asks for would silently not happen.",
+                why="an unknown key would be ignored silently.",
                 fix=did_you_mean(key, known),
             )
     return make(**given)

@@ -88,7 +88,7 @@ class Cookie:
             )
         if not isinstance(self.max_age, int) or not 1 <= self.max_age <= LONGEST_LIFE:
             raise ConfigurationError(
-                f"max_age={shown(self.max_age)} is no life of a cookie.",
+                f"max_age={shown(self.max_age)} is not a valid lifetime of a cookie.",
                 fix=f"give whole seconds, 1 to {LONGEST_LIFE}.",
             )
 
@@ -162,7 +162,7 @@ def check_token(what: str, name: object) -> None:
         ConfigurationError: it is none.
     """
     if not isinstance(name, str) or not _TOKEN.fullmatch(name):
-        raise ConfigurationError(f"{shown(name)} is no {what}.", fix="use letters, digits and dashes, 64 at most.")
+        raise ConfigurationError(f"{shown(name)} is not a {what}.", fix="use letters, digits and dashes, 64 at most.")
 
 
 def receive(carriage: Carriage, headers: Sequence[str], cookies: Sequence[str]) -> Received:

@@ -24,13 +24,13 @@ class Probe:
     """The readiness endpoint of one kit.
 
     Attributes:
-        path: where it is; None: nowhere.
+        path: of the endpoint; None: there is none.
     """
 
     def __init__(self, kit: RegionKit | AsyncRegionKit, path: str | None) -> None:
         if path is not None and (not isinstance(path, str) or not path.startswith("/")):
             raise ConfigurationError(
-                f"ready={shown(path)} is no path.", fix=f'write ready="{READY}", or None for none.'
+                f"ready={shown(path)} is not a path.", fix=f'write ready="{READY}", or None for none.'
             )
         self.path = path
         self._kit = kit
@@ -71,8 +71,8 @@ def claimed(request: MutableMapping[str, Any], carrier: Carrier) -> bool:
         if taken & names and not carrier.kit.signer.reads(kit.signer):
             raise ConfigurationError(
                 f"two kits carry their bookmarks in the {', '.join(sorted(taken & names))}.",
-                why="each would take the other's for a forged one.",
-                fix='give the middleware of each kit a header= or Cookie(name=) of its own: header="Orders-Bookmark".',
+                why="each would reject the other's as forged.",
+                fix='give the middleware of each kit its own header= or Cookie(name=): header="Orders-Bookmark".',
             )
     request[CLAIMS] = (*claims, (carrier.kit, names))
     return True

@@ -47,17 +47,19 @@ class RegionKitRouter:
     ) -> None:
         if not isinstance(kit, RegionKit):
             raise ConfigurationError(
-                f"{shown(kit)} is no RegionKit.", fix="Django's ORM runs in threads: pass a sync kit."
+                f"{shown(kit)} is not a RegionKit.", fix="Django's ORM runs in threads: pass a sync kit."
             )
         told = kit.status().endpoints
         endpoints = [e for e in told if e.store == store]
         if not endpoints or any(e.partition for e in endpoints):
             names = {e.store for e in told}
-            raise ConfigurationError(f"{shown(store)} is no store with one owner.", fix=did_you_mean(store, names))
+            raise ConfigurationError(f"{shown(store)} is not a store with one owner.", fix=did_you_mean(store, names))
         known = {name for e in endpoints for name in (e.endpoint, e.region)}
         for name in databases:
             if name not in known:
-                raise ConfigurationError(f"{shown(name)} is no endpoint of {store!r}.", fix=did_you_mean(name, known))
+                raise ConfigurationError(
+                    f"{shown(name)} is not an endpoint of {store!r}.", fix=did_you_mean(name, known)
+                )
         self._aliases: dict[str, str] = {}
         for e in endpoints:
             alias = databases.get(e.endpoint) or databases.get(e.region)

@@ -52,7 +52,7 @@ class Carrier:
         open_writes: OpenWrites = "refuse",
     ) -> None:
         if not isinstance(kit, RegionKit | AsyncRegionKit):
-            raise ConfigurationError(f"{shown(kit)} is no kit.", fix="pass a RegionKit or an AsyncRegionKit.")
+            raise ConfigurationError(f"{shown(kit)} is not a kit.", fix="pass a RegionKit or an AsyncRegionKit.")
         if not kit.signer.signs:
             raise ConfigurationError(
                 "the kit has no bookmark_keys, so its bookmarks cannot be given to clients.",
@@ -176,10 +176,10 @@ class Visit:
         store, partition = standing.writing[0]
         if self._carrier.open_writes == "refuse" and not failed:
             raise UsageError(
-                f"the answer begins while a write block of its session on {store!r} is open.",
-                why="its COMMIT could fail after the client was told that all went well, and the bookmark cannot cover it.",
-                fix="end the block first (in FastAPI by Depends(..., scope='function')), give a task that goes on after the "
-                "answer a session of its own with s.fork(), or say open_writes='owner'.",
+                f"the response begins while a write block of its session on {store!r} is open.",
+                why="its COMMIT could fail after the client has seen success, and the bookmark cannot cover it.",
+                fix="end the block first (in FastAPI by Depends(..., scope='function')), give a task that runs after the "
+                "response its own session with s.fork(), or set open_writes='owner'.",
             )
         for store, partition in standing.writing:
             self.session.saw(store, None, partition, wrote=True)

@@ -16,7 +16,7 @@ from regionkit.topology import Store
 
 OWNER = "the owner, primary as configured or by descent"
 SERIAL = "SERIAL: linearizable, on tables written by conditional statements only"
-LINEARIZABLE = "the primary, linearizable: it asks a majority before it answers (of one document)"
+LINEARIZABLE = "the primary, linearizable: it confirms with a majority before it answers (for single documents)"
 SQL_MODES = {"core", "snapshot"}
 
 EXPECTED = (

@@ -155,7 +155,7 @@ class World:
             self.cached[load.key] = load.row
 
     def abandons(self, number: int) -> None:
-        """A load came to nothing; what it read may arrive all the same."""
+        """A load failed; its value may still arrive."""
         load = self.loads[-1 - number % len(self.loads)]
         self.ledger.abandon(load.key, load.lease.token)
 

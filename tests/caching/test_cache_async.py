@@ -211,9 +211,9 @@ async def test_what_is_no_key_is_refused_by_every_verb(tiers: Any) -> None:
         cache, plain = world.cache(), world.cache(dict, TTL(ttl=LONG))
         for key in (None, 1.5, True, ["a"], "\ud800", {"a": 1}):
             for call in (cache.get, cache.peek, cache.lookup, cache.invalidate, cache.expire, plain.delete):
-                with pytest.raises(ConfigurationError, match="no key"):
+                with pytest.raises(ConfigurationError, match="not a key"):
                     await call(key)  # type: ignore[operator]
-            with pytest.raises(ConfigurationError, match="no key"):
+            with pytest.raises(ConfigurationError, match="not a key"):
                 await plain.set(key, {})  # type: ignore[arg-type]
         assert world.source.loads == []
 
@@ -432,7 +432,7 @@ async def test_a_tag_takes_away_what_carries_it(tiers: Any) -> None:
                     assert time.monotonic() < end
                     await other.get("a")
         for tag in ("", 5, "\ud800"):
-            with pytest.raises(ConfigurationError, match="no tag"):
+            with pytest.raises(ConfigurationError, match=r"not a tag|not tags"):
                 await one.invalidate_tag(tag)  # type: ignore[arg-type]
 
 
@@ -583,7 +583,7 @@ async def test_a_loader_of_many_that_is_wrong_is_told(tiers: Any) -> None:
     async with World(*tiers) as world:
         answer: list[Any] = [{"a": User("a"), 1: User("1")}]
         cache = world.cache(User, Lazy(load_many=lambda keys: answer[0], ttl=LONG))
-        with pytest.raises(UsageError, match="not asked for"):
+        with pytest.raises(UsageError, match="not requested"):
             await cache.get_many(["a"])
         answer[0] = [User("a")]
         with pytest.raises(UsageError, match="returned a list"):
@@ -743,7 +743,7 @@ async def test_a_call_may_ask_for_more_than_the_strategy(tiers: Any) -> None:
             {"max_stale": float("nan")},
             {"ttl": True},
         ):
-            with pytest.raises(ConfigurationError, match="is no time"):
+            with pytest.raises(ConfigurationError, match="is not a time"):
                 await cache.get("44", **wrong)
         with pytest.raises(UsageError, match="cannot load"):
             await cache.get_or_load("44", 5)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ import redis
 from regionkit import RegionKitError
 from regionkit.backends.redis.lua import lua
 from regionkit.caching import TTL, Cache, Lazy, Local, Shared
+from regionkit.caching.steps import TierDown
 from regionkit.core.concurrency import gather, sleep
 from regionkit.errors import CacheError
 from regionkit.testing import FaultProxy
@@ -338,3 +339,27 @@ def test_a_server_far_away_is_waited_for_as_long_as_its_distance(own_redis: Any)
             becomes(other, "a", 2)
             assert bounded(one, "a") == 2
             assert one.counters.shared_down == other.counters.shared_down == 0
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_load_that_could_not_be_stored_makes_nobody_wait(
+    redis_server: Any, monkeypatch: pytest.MonkeyPatch, *, together: bool
+) -> None:
+    """The connection is lost before the value is sent: the lease is given back, and another process loads at once."""
+
+    def gone(*_: Any) -> Any:
+        monkeypatch.undo()
+        raise TierDown("the connection is lost")
+
+    with World(redis_server.primary.url) as world:
+        world.rows["a"] = 1
+
+        def load_many(keys: list[str]) -> dict[str, int]:
+            return {key: world.rows[key] for key in keys}
+
+        strategy = Lazy(load_many=load_many, ttl=LONG) if together else Lazy(load=world.load, ttl=LONG)
+        one, other = world.cache(local=False, strategy=strategy), world.cache(local=False)
+        monkeypatch.setattr(one.tier, "commit", gone)
+        monkeypatch.setattr(one.tier, "commit_many", gone)
+        assert (one.get_many(["a"]) if together else {"a": one.get("a")}) == {"a": 1}
+        assert bounded(other, "a") == 1

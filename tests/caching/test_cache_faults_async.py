@@ -13,6 +13,7 @@ import redis
 from regionkit import RegionKitError
 from regionkit.backends.redis.lua import lua
 from regionkit.caching import TTL, AsyncCache, Lazy, Local, Shared
+from regionkit.caching.steps import TierDown
 from regionkit.core.concurrency_async import agather, asleep
 from regionkit.errors import CacheError
 from regionkit.testing import FaultProxy
@@ -339,3 +340,27 @@ async def test_a_server_far_away_is_waited_for_as_long_as_its_distance(own_redis
             await becomes(other, "a", 2)
             assert await bounded(one, "a") == 2
             assert one.counters.shared_down == other.counters.shared_down == 0
+
+
+@pytest.mark.parametrize("together", [False, True])
+async def test_a_load_that_could_not_be_stored_makes_nobody_wait(
+    redis_server: Any, monkeypatch: pytest.MonkeyPatch, *, together: bool
+) -> None:
+    """The connection is lost before the value is sent: the lease is given back, and another process loads at once."""
+
+    async def gone(*_: Any) -> Any:
+        monkeypatch.undo()
+        raise TierDown("the connection is lost")
+
+    async with World(redis_server.primary.url) as world:
+        world.rows["a"] = 1
+
+        async def load_many(keys: list[str]) -> dict[str, int]:
+            return {key: world.rows[key] for key in keys}
+
+        strategy = Lazy(load_many=load_many, ttl=LONG) if together else Lazy(load=world.load, ttl=LONG)
+        one, other = world.cache(local=False, strategy=strategy), world.cache(local=False)
+        monkeypatch.setattr(one.tier, "commit", gone)
+        monkeypatch.setattr(one.tier, "commit_many", gone)
+        assert (await one.get_many(["a"]) if together else {"a": await one.get("a")}) == {"a": 1}
+        assert await bounded(other, "a") == 1

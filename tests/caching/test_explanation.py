@@ -23,7 +23,7 @@ def test_a_memcached_tier_says_all_that_its_module_says() -> None:
         limits = "\n".join(told.limits)
     for word in (
         "from a copy that lags",
-        "no news",
+        "no notifications",
         "clocks of the machines",
         "each new tag",
         "an intent that the server",
@@ -36,7 +36,7 @@ def test_what_a_cache_does_not_have_is_not_spoken_of() -> None:
     """No local tier, no writes."""
     with Cache("c", str, strategy=Lazy(load=nothing, ttl=60), tiers=[Memcached(SERVER)]) as cache:
         limits = "\n".join(cache.explain().limits)
-    assert "no news" not in limits
+    assert "no notifications" not in limits
     assert "intent" not in limits
 
 

@@ -153,7 +153,7 @@ def test_what_is_soft_tagged_cleared_or_nothing_takes_the_ordinary_way(redis_ser
 
 
 def test_a_lost_connection_is_no_answer(redis_server: RedisServers) -> None:
-    """Connections that the server has closed are not asked, or asked in vain; then another one is made."""
+    """Connections that the server has closed are not used, or fail; then another one is made."""
     with cache_of(redis_server, name(), strategy=Lazy(load=lambda key: "loaded", ttl=60)) as cache:
         assert cache.get("a") == "loaded"
         for _ in range(3):

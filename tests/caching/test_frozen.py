@@ -65,7 +65,7 @@ class Holds:
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """Names what is nowhere."""
+    """Names a function that does not exist."""
 
     x: Nowhere  # type: ignore[name-defined]  # noqa: F821
 

@@ -381,7 +381,7 @@ def test_an_invalidation_of_a_key_without_a_home_is_told_here(homes: PartitionRi
 def test_what_cannot_be_cached_so_is_refused(sqlite_partition_rig: PartitionRig) -> None:
     """Homes that only a caller knows; partition= where there are none."""
     with RegionKit(sqlite_partition_rig.topology(Contextual()), local=KR) as kit:
-        with pytest.raises(ConfigurationError, match="only the caller says where a key lives"):
+        with pytest.raises(ConfigurationError, match="only the caller knows a key's home"):
             kit.cache("carts", str, store="carts", strategy=Lazy(load=lambda key, store: None, ttl=60))
         with pytest.raises(ConfigurationError, match="is not partitioned"):
             kit.cache("orders", str, store="orders", strategy=Lazy(ttl=60), partition=str)

@@ -98,7 +98,7 @@ def test_a_key_of_a_class_of_its_own_is_the_text_or_the_number() -> None:
 )
 def test_what_is_no_key_is_refused(key: Any) -> None:
     """With what a key may be."""
-    with pytest.raises(ConfigurationError, match="is no key of a cache"):
+    with pytest.raises(ConfigurationError, match="is not a key of a cache"):
         canonical(key)
 
 

@@ -42,7 +42,7 @@ def test_several_keys(keys: Any) -> None:
 def test_a_key_that_can_change() -> None:
     """Also one of several."""
     with Cache("c", str, strategy=lazy()) as cache:
-        with pytest.raises(ConfigurationError, match="a list is no key"):
+        with pytest.raises(ConfigurationError, match="a list is not a key"):
             cache.get_many([["a"]])  # type: ignore[type-var]
 
 
@@ -56,7 +56,7 @@ def test_tiers_that_are_no_list(tiers: Any) -> None:
 @pytest.mark.parametrize("make", [TTL, lambda ttl: Lazy(load=nothing, ttl=ttl)])
 def test_a_life_of_none(make: Callable[..., Any]) -> None:
     """There is no endless life."""
-    with pytest.raises(ConfigurationError, match="ttl=None is no time"):
+    with pytest.raises(ConfigurationError, match="ttl=None is not a time"):
         make(ttl=None)
 
 
@@ -97,14 +97,14 @@ def test_a_type_error_of_the_loader_is_its_own() -> None:
 def test_a_default_as_of_a_dict() -> None:
     """The second parameter of get is a time."""
     with Cache("c", str, strategy=lazy()) as cache:
-        with pytest.raises(ConfigurationError, match="there is no default to hand in"):
+        with pytest.raises(ConfigurationError, match="it takes no default"):
             cache.get("a", "nobody")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("every", [0, -1, True, "60"])
 def test_a_sampler_that_never_rests(every: Any) -> None:
     """It would ask the owner all the time."""
-    with pytest.raises(ConfigurationError, match=r"sample_every=.* is no time"):
+    with pytest.raises(ConfigurationError, match=r"sample_every=.* is not a time"):
         Cache("c", str, strategy=lazy(), sample_every=every)
 
 

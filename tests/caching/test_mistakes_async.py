@@ -41,7 +41,7 @@ async def test_several_keys(keys: Any) -> None:
 async def test_a_key_that_can_change() -> None:
     """Also one of several."""
     async with AsyncCache("c", str, strategy=lazy()) as cache:
-        with pytest.raises(ConfigurationError, match="a list is no key"):
+        with pytest.raises(ConfigurationError, match="a list is not a key"):
             await cache.get_many([["a"]])  # type: ignore[type-var]
 
 
@@ -55,7 +55,7 @@ async def test_tiers_that_are_no_list(tiers: Any) -> None:
 @pytest.mark.parametrize("make", [TTL, lambda ttl: Lazy(load=nothing, ttl=ttl)])
 async def test_a_life_of_none(make: Callable[..., Any]) -> None:
     """There is no endless life."""
-    with pytest.raises(ConfigurationError, match="ttl=None is no time"):
+    with pytest.raises(ConfigurationError, match="ttl=None is not a time"):
         make(ttl=None)
 
 
@@ -96,14 +96,14 @@ async def test_a_type_error_of_the_loader_is_its_own() -> None:
 async def test_a_default_as_of_a_dict() -> None:
     """The second parameter of get is a time."""
     async with AsyncCache("c", str, strategy=lazy()) as cache:
-        with pytest.raises(ConfigurationError, match="there is no default to hand in"):
+        with pytest.raises(ConfigurationError, match="it takes no default"):
             await cache.get("a", "nobody")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("every", [0, -1, True, "60"])
 async def test_a_sampler_that_never_rests(every: Any) -> None:
     """It would ask the owner all the time."""
-    with pytest.raises(ConfigurationError, match=r"sample_every=.* is no time"):
+    with pytest.raises(ConfigurationError, match=r"sample_every=.* is not a time"):
         AsyncCache("c", str, strategy=lazy(), sample_every=every)
 
 

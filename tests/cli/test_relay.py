@@ -47,7 +47,7 @@ def command(*words: str) -> list[str]:
 
 
 def test_once_and_explained(folder: Path) -> None:
-    """What is due is published; what holds is said."""
+    """What is due is published; the explanation is printed."""
     done = subprocess.run(command("run", "--once", "orders_app:relay"), capture_output=True, text=True, timeout=60)
     assert "published=1" in done.stdout and "at least once" in done.stderr, done
     told = subprocess.run(command("explain", "--json", "orders_app:relay"), capture_output=True, text=True, timeout=60)

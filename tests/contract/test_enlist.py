@@ -593,7 +593,7 @@ def test_no_transaction_is_refused(engine: sqlalchemy.Engine) -> None:
             raw.autocommit = True
         else:
             return
-        with connection.begin(), pytest.raises(UsageError, match="commits by itself"):
+        with connection.begin(), pytest.raises(UsageError, match="commits on its own"):
             enlist(connection)
         connection.invalidate()
 

@@ -16,6 +16,8 @@ from fix_store_rigs import StoreRig
 from sqlalchemy import text
 
 from regionkit import AsyncRegionKit, RegionKit, RegionKitError, UsageError
+from regionkit.embedded import MemoryRegions
+from regionkit.testing import VirtualClock, crash_points
 
 HERE = "ap-northeast-2"
 SLEEP = {"postgresql": "SELECT pg_sleep(0.6)", "mariadb": "SELECT SLEEP(0.6)"}
@@ -141,3 +143,28 @@ def wait_until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < until
         time.sleep(0.005)
+
+
+@pytest.mark.parametrize("point", ["write.before_commit", "write.commit_sent"])
+def test_in_memory_what_another_thread_sets_as_the_block_ends_is_refused(point: str) -> None:
+    """It would be in neither the owner's data nor an error, but in the copies, which apply the same changes later."""
+    clock = VirtualClock()
+    with (
+        MemoryRegions(store="orders", primary="us", replicas=["kr"], lag=1.0, clock=clock) as regions,
+        RegionKit(regions.topology, local="us", clock=clock) as kit,
+        kit.session() as s,
+    ):
+        kit.create_tables()
+        refused = []
+
+        def late() -> None:
+            try:
+                db["late"] = 1
+            except UsageError as error:
+                refused.append(error)
+
+        with crash_points({point: lambda: elsewhere(late)}), s.write("orders") as db:
+            db["early"] = 1
+        clock.advance(2.0)
+        assert len(refused) == 1
+        assert regions.contents("us") == regions.contents("kr") == {"early": 1}

@@ -174,7 +174,7 @@ def test_a_unit_that_commits_by_statement_is_refused(kit: RegionKit, record_rig:
     with pytest.raises(ConfigurationError):
         records.put(soon(), FIRST, expected=0, within=object())
     with kit.session() as s, s.read("orders") as db:
-        with pytest.raises(ConfigurationError, match="no transaction"):
+        with pytest.raises(ConfigurationError, match="not a transaction"):
             records.put(soon(), FIRST, expected=0, within=db)
 
 

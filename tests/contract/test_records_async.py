@@ -173,7 +173,7 @@ async def test_a_unit_that_commits_by_statement_is_refused(kit: AsyncRegionKit, 
     with pytest.raises(ConfigurationError):
         await records.put(soon(), FIRST, expected=0, within=object())
     async with kit.session() as s, s.read("orders") as db:
-        with pytest.raises(ConfigurationError, match="no transaction"):
+        with pytest.raises(ConfigurationError, match="not a transaction"):
             await records.put(soon(), FIRST, expected=0, within=db)
 
 

@@ -106,7 +106,7 @@ def test_a_record_within_a_unit_is_part_of_its_transaction(endpoint: MongoEndpoi
         handle.close()
         assert records.get(soon(), "unit", "k") == (record if ends_well else None)
     batch = endpoint.handle(Kind.WRITE, taken, BlockMode(), lambda: Request(kind=Kind.WRITE))
-    with pytest.raises(ConfigurationError, match="no transaction"):
+    with pytest.raises(ConfigurationError, match="not a transaction"):
         records.put(soon(), Record("unit", "j", b"", 1), expected=0, within=batch.native)
 
 

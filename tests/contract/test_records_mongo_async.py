@@ -105,7 +105,7 @@ async def test_a_record_within_a_unit_is_part_of_its_transaction(endpoint: Async
         await handle.close()
         assert await records.get(soon(), "unit", "k") == (record if ends_well else None)
     batch = endpoint.handle(Kind.WRITE, taken, BlockMode(), lambda: Request(kind=Kind.WRITE))
-    with pytest.raises(ConfigurationError, match="no transaction"):
+    with pytest.raises(ConfigurationError, match="not a transaction"):
         await records.put(soon(), Record("unit", "j", b"", 1), expected=0, within=batch.native)
 
 

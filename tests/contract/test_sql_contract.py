@@ -56,7 +56,7 @@ def test_a_write_goes_to_the_owner_and_commits(kit: RegionKit, rig: Rig) -> None
 
 
 def test_a_keyed_write_without_tables_says_what_to_call(rig: Rig) -> None:
-    """The statement that failed was not the application's; nothing was written, and the server is well."""
+    """The statement that failed was not the application's; nothing was written, and the server is healthy."""
 
     def work(db: Any) -> None:
         db.add(Order(id=1, item="tea"))
@@ -490,7 +490,7 @@ def _beyond(position: Position) -> Position:
 
 
 def test_a_bookmark_past_the_end_is_refused_without_waiting(kit: RegionKit, rig: Rig) -> None:
-    """A signed position that the owner never had was lost; it is said at once."""
+    """A signed position that the owner never had was lost; the error comes at once."""
     with kit.session() as s:
         with s.write("orders") as db:
             db.add(Order(id=1, item="tea"))

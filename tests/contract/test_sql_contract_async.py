@@ -55,7 +55,7 @@ async def test_a_write_goes_to_the_owner_and_commits(kit: AsyncRegionKit, rig: R
 
 
 async def test_a_keyed_write_without_tables_says_what_to_call(rig: Rig) -> None:
-    """The statement that failed was not the application's; nothing was written, and the server is well."""
+    """The statement that failed was not the application's; nothing was written, and the server is healthy."""
 
     async def work(db: Any) -> None:
         db.add(Order(id=1, item="tea"))
@@ -489,7 +489,7 @@ def _beyond(position: Position) -> Position:
 
 
 async def test_a_bookmark_past_the_end_is_refused_without_waiting(kit: AsyncRegionKit, rig: Rig) -> None:
-    """A signed position that the owner never had was lost; it is said at once."""
+    """A signed position that the owner never had was lost; the error comes at once."""
     async with kit.session() as s:
         async with s.write("orders") as db:
             db.add(Order(id=1, item="tea"))

@@ -165,5 +165,5 @@ def test_a_stamp_is_covered_at_every_level(backing: StoreBacking) -> None:
         assert (r.native.execute(text("SELECT count(*) FROM orders"))).scalar() == 1
     assert read._session.entries(read._opened().store), "nothing was asked to be covered"
     assert read._options.mode.consistency is not EVENTUAL
-    with pytest.raises(UsageError, match="a stamp and for a bound"):
+    with pytest.raises(UsageError, match="both a stamp and a bound"):
         backing.read(covers=u.stamp, consistency=BOUNDED(1), deadline=soon())

@@ -301,7 +301,7 @@ def test_a_read_is_raised_while_every_data_centre_is_up() -> None:
     for asked in (travelled, elsewhere):
         refused = decide(down, asked, 10.0, [0, 0])
         assert refused.refusal is Refusal.STALE
-        assert "data centre b cannot be asked" in refused.verdicts[0].reason
+        assert "data centre b does not answer" in refused.verdicts[0].reason
     told = snapshot(here("a"), LevelsReached("b", "ALL", "ALL", THREE, "the replicas changed"))
     assert decide(told, travelled, 10.0, [0, 0]).refusal is Refusal.STALE
 

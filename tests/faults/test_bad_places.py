@@ -178,7 +178,7 @@ def test_a_replica_that_refuses_us_costs_no_read(bad: Bad, fault: str) -> None:
 
 @pytest.mark.parametrize("fault", ["account", "database"])
 def test_a_primary_that_refuses_us_is_named(bad: Bad, fault: str) -> None:
-    """The write says which endpoint, why, and what to look at; it is not run again in vain, and reads go on at a copy."""
+    """The write says which endpoint, why, and what to look at; it is not repeated without hope, and a copy still serves reads."""
     events: list[Any] = []
     brisk = {"base": "gentle", "probe_every": 0.25}
     with RegionKit(bad.topology(fault, 0), local=KR, profile=brisk, bookmark_keys=[KEY]) as kit:

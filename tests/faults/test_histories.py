@@ -163,7 +163,7 @@ def test_two_replicas_promoted_apart_are_both_fenced(trio: Any) -> None:
 def test_without_proof_a_promotion_waits_for_adopt(trio: Any) -> None:
     """An ordinary account cannot read the timeline history: writes are fenced, SESSION reads closed, until adopt.
 
-    Which right it lacks is said by status, explain and the error, and how to grant it.
+    Status, explain and the error name the missing right and how to grant it.
     """
     with kit_of(urls_of(trio)) as kit:
         kit.create_tables()

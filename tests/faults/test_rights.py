@@ -287,7 +287,7 @@ def test_a_key_of_the_applications_that_a_keyed_write_may_not_write_is_its_own_e
 def test_a_right_that_a_keyed_write_on_mongodb_lacks_is_named(
     mongo_store_rig: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the member words it; it is well, so it is not barred."""
+    """As the member words it; it is healthy, so it is not barred."""
     said = 'not authorized on shop to execute command { update: "shop_rk_marker", ordered: true }'
 
     def refuse(*_: Any) -> None:

@@ -22,6 +22,9 @@ from regionkit import EVENTUAL, RegionKit, UsageError
 WAITS = frozenset({"wait", "waited", "recv_into", "recv", "readinto", "receive_data", "_read_bytes", "select"})
 """Functions in which the drivers wait for an answer, as the innermost Python frame."""
 
+STANDS = 100
+"""Looks, a hundredth of a second apart, at which a thread stands at one instruction: it waits, by whatever name."""
+
 
 class Late(TimeoutError):
     """A time limit of the application's."""
@@ -86,11 +89,13 @@ def signal_once_waiting() -> None:
     """Send the signal when the main thread has been in one wait for a while."""
     main = threading.main_thread().ident
     assert main is not None
-    seen, end = 0, time.monotonic() + 30
-    while seen < 5 and time.monotonic() < end:
+    seen, stood, before, end = 0, 0, None, time.monotonic() + 30
+    while seen < 5 and stood < STANDS and time.monotonic() < end:
         time.sleep(0.01)
         frame = sys._current_frames()[main]
         seen = seen + 1 if frame.f_code.co_name in WAITS else 0
+        at = frame.f_code, frame.f_lasti
+        stood, before = (stood + 1 if at == before else 0), at
     signal.pthread_kill(main, signal.SIGUSR1)
 
 

@@ -51,6 +51,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "aiosqlite": ("aiosqlite.core: _conn _thread _tx",),
     "redis": (
         "redis.connection: _command_packer _connect _host_error _parser _sock",
+        "redis._parsers.base: set_invalidation_push_handler",
         "redis.asyncio.connection: _connect _connection_arguments _host_error _parser _reader _writer",
     ),
     "pymongo": (

@@ -339,7 +339,7 @@ def test_mistakes_are_told_before_a_message_is_taken(accounts: Any) -> None:
     inbox, queue = SqlInbox(engine), MemoryQueue("orders")
     with pytest.raises(ConfigurationError, match="needs a name"):
         Consumer(queue, inbox=inbox)
-    with pytest.raises(ConfigurationError, match="no name of a consumer"):
+    with pytest.raises(ConfigurationError, match="not a valid consumer name"):
         Consumer(queue, inbox=inbox, name="ä b")
     with pytest.raises(ConfigurationError, match="on_poison"):
         Consumer(queue, inbox=inbox, name="a", on_poison="explode")  # type: ignore[arg-type]

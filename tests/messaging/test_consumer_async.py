@@ -338,7 +338,7 @@ async def test_mistakes_are_told_before_a_message_is_taken(accounts: Any) -> Non
     inbox, queue = AsyncSqlInbox(engine), AsyncMemoryQueue("orders")
     with pytest.raises(ConfigurationError, match="needs a name"):
         AsyncConsumer(queue, inbox=inbox)
-    with pytest.raises(ConfigurationError, match="no name of a consumer"):
+    with pytest.raises(ConfigurationError, match="not a valid consumer name"):
         AsyncConsumer(queue, inbox=inbox, name="ä b")
     with pytest.raises(ConfigurationError, match="on_poison"):
         AsyncConsumer(queue, inbox=inbox, name="a", on_poison="explode")  # type: ignore[arg-type]

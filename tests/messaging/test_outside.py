@@ -1,5 +1,5 @@
 # Generated from test_outside_async.py by scripts/twins.py. Do not edit.
-"""Effects outside: called once with one key where all is well, in doubt where a process died in a call, in order on demand."""
+"""Effects outside: called once with one key if nothing fails, in doubt where a process died in a call, in order on demand."""
 
 from __future__ import annotations
 

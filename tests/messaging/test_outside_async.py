@@ -1,4 +1,4 @@
-"""Effects outside: called once with one key where all is well, in doubt where a process died in a call, in order on demand."""
+"""Effects outside: called once with one key if nothing fails, in doubt where a process died in a call, in order on demand."""
 
 from __future__ import annotations
 

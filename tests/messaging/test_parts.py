@@ -18,9 +18,9 @@ QUEUE, INBOX = MemoryQueue("q", group="g"), MemoryInbox()
 @pytest.mark.parametrize(
     ("source", "inbox", "told"),
     [
-        ("orders", INBOX, "a str is no source.*MemoryQueue"),
-        (MemoryQueue, INBOX, "the class MemoryQueue is no source"),
-        (QUEUE, create_engine("sqlite://"), "a Engine is no inbox.*SqlInbox"),
+        ("orders", INBOX, "a str is not a source.*MemoryQueue"),
+        (MemoryQueue, INBOX, "the class MemoryQueue is not a source"),
+        (QUEUE, create_engine("sqlite://"), "a Engine is not an inbox.*SqlInbox"),
         (AsyncMemoryQueue("q", group="g"), INBOX, "AsyncMemoryQueue is for asyncio"),
         (QUEUE, AsyncMemoryInbox(), "AsyncMemoryInbox is for asyncio"),
     ],
@@ -36,5 +36,5 @@ def test_what_is_no_part_of_an_async_consumer_or_a_relay(tmp_path: Path) -> None
     with pytest.raises(ConfigurationError, match=r"MemoryQueue is for threads.*the Async form"):
         AsyncConsumer(QUEUE, inbox=AsyncMemoryInbox())  # type: ignore[arg-type]
     outbox = Outbox(create_engine(f"sqlite:///{tmp_path}/o.db"))
-    with pytest.raises(ConfigurationError, match="a str is no target"):
+    with pytest.raises(ConfigurationError, match="a str is not a target"):
         Relay(outbox, to="orders")  # type: ignore[arg-type]

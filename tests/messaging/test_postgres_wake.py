@@ -153,7 +153,7 @@ def test_behind_a_pooler_there_are_only_the_polls(pg: Any, bouncers: Any) -> Non
         outbox, landing = Outbox(engine, wake=one.wake), Landing()
         outbox.create_tables()
         relay = Relay(outbox, to=landing)
-        assert "woken by other processes: a pooler stands before the server (PgBouncer)" in str(relay.explain())
+        assert "woken by other processes: a pooler (PgBouncer) is in front of the server" in str(relay.explain())
         queue = SqlQueue(engine, "orders", wake=one.wake)
         [note] = queue.facts.notes
         assert "PgBouncer" in note and "0.5 s at most" in note

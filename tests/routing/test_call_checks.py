@@ -52,8 +52,8 @@ def count(kit: RegionKit) -> Any:
     [
         ({"consistency": "SESSION"}, "EVENTUAL, BOUNDED"),
         ({"consistency": BOUNDED}, "BOUNDED\\(seconds\\)"),
-        ({"consistency": 0.5}, "no consistency level"),
-        ({"consistency": None}, "no consistency level"),
+        ({"consistency": 0.5}, "not a consistency level"),
+        ({"consistency": None}, "not a consistency level"),
         ({"prefer": "nearest"}, "Nearest\\(\\)"),
         ({"prefer": Nearest}, "Nearest\\(\\)"),
         ({"timeout": "1s"}, "seconds as a number"),
@@ -80,7 +80,7 @@ def test_no_store_no_topology_no_kind(kit: RegionKit) -> None:
     """What is passed in its place is named."""
     with kit.session() as s:
         for store in (SqlStore, 5, None):
-            with pytest.raises(ConfigurationError, match="is no store"):
+            with pytest.raises(ConfigurationError, match="is not a store"):
                 s.read(store)  # type: ignore[call-overload]
     with pytest.raises(ConfigurationError, match="from_toml"):
         RegionKit("regionkit.toml", local=HERE)  # type: ignore[arg-type]
@@ -126,7 +126,7 @@ def test_a_function_of_the_other_form(kit: RegionKit, key: str | None) -> None:
         for given in (wrong, generator, async_generator):
             with pytest.raises(UsageError, match="function"):
                 s.execute_write("orders", given, idempotency_key=key)  # type: ignore[arg-type]
-        with pytest.raises(UsageError, match="None is no function"):
+        with pytest.raises(UsageError, match="None is not a function"):
             s.execute_write("orders", None, idempotency_key=key)  # type: ignore[arg-type]
         assert count(kit) == 0
         s.execute_write("orders", right, idempotency_key=key)
@@ -153,7 +153,7 @@ def test_what_is_no_bookmark_no_outcome_no_hook_and_no_attributes(kit: RegionKit
     """A forgotten await, an error of another kind, a number: each is named, with what to pass."""
     given: Any
     for given in (5, b"rk0.x", object()):
-        with pytest.raises(UsageError, match="no bookmark"):
+        with pytest.raises(UsageError, match="not a bookmark"):
             kit.session(bookmark=given)
     given = ValueError("another")
     with pytest.raises(UsageError, match="no outcome"):

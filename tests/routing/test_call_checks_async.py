@@ -51,8 +51,8 @@ async def count(kit: AsyncRegionKit) -> Any:
     [
         ({"consistency": "SESSION"}, "EVENTUAL, BOUNDED"),
         ({"consistency": BOUNDED}, "BOUNDED\\(seconds\\)"),
-        ({"consistency": 0.5}, "no consistency level"),
-        ({"consistency": None}, "no consistency level"),
+        ({"consistency": 0.5}, "not a consistency level"),
+        ({"consistency": None}, "not a consistency level"),
         ({"prefer": "nearest"}, "Nearest\\(\\)"),
         ({"prefer": Nearest}, "Nearest\\(\\)"),
         ({"timeout": "1s"}, "seconds as a number"),
@@ -79,7 +79,7 @@ async def test_no_store_no_topology_no_kind(kit: AsyncRegionKit) -> None:
     """What is passed in its place is named."""
     async with kit.session() as s:
         for store in (SqlStore, 5, None):
-            with pytest.raises(ConfigurationError, match="is no store"):
+            with pytest.raises(ConfigurationError, match="is not a store"):
                 s.read(store)  # type: ignore[call-overload]
     with pytest.raises(ConfigurationError, match="from_toml"):
         AsyncRegionKit("regionkit.toml", local=HERE)  # type: ignore[arg-type]
@@ -125,7 +125,7 @@ async def test_a_function_of_the_other_form(kit: AsyncRegionKit, key: str | None
         for given in (wrong, generator, async_generator):
             with pytest.raises(UsageError, match="function"):
                 await s.execute_write("orders", given, idempotency_key=key)  # type: ignore[arg-type]
-        with pytest.raises(UsageError, match="None is no function"):
+        with pytest.raises(UsageError, match="None is not a function"):
             await s.execute_write("orders", None, idempotency_key=key)  # type: ignore[arg-type]
         assert await count(kit) == 0
         await s.execute_write("orders", right, idempotency_key=key)
@@ -152,7 +152,7 @@ async def test_what_is_no_bookmark_no_outcome_no_hook_and_no_attributes(kit: Asy
     """A forgotten await, an error of another kind, a number: each is named, with what to pass."""
     given: Any
     for given in (5, b"rk0.x", object()):
-        with pytest.raises(UsageError, match="no bookmark"):
+        with pytest.raises(UsageError, match="not a bookmark"):
             kit.session(bookmark=given)
     given = ValueError("another")
     with pytest.raises(UsageError, match="no outcome"):

@@ -12,7 +12,7 @@ SECONDS = st.floats(0.001, 10.0)
 
 @given(timeout=SECONDS, rtt=SECONDS, count=st.floats(1.0, 12.0))
 def test_what_is_far_gets_its_round_trips(timeout: float, rtt: float, count: float) -> None:
-    """On top of the profile's time-out; a server that is well gets little more than them."""
+    """On top of the profile's time-out; a healthy server gets little more than them."""
     assert answering(timeout, rtt, count) > count * rtt
     assert probing(timeout, rtt) - timeout >= rtt
     assert connecting(timeout, rtt, 1.0) - timeout >= 11.0 * rtt
@@ -26,7 +26,7 @@ def test_an_unknown_distance_is_no_distance_of_nothing(timeout: float) -> None:
 
 
 def test_patience_doubles_up_to_its_bound() -> None:
-    """Each question that came to nothing gives the next connection twice the time, but no more than four times."""
+    """Each failed question gives the next connection twice the time, but no more than four times."""
     patience, seen = 1.0, []
     for _ in range(4):
         seen.append(connecting(0.5, 0.1, patience) / connecting(0.5, 0.1, 1.0))

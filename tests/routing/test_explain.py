@@ -114,7 +114,7 @@ ABLE = {
     "redis": "redis: read-only by the client; no transactions; idempotency keys; BOUNDED; "
     "STRONG reads the owner, primary as configured or by descent",
     "mongodb": "mongodb: read-only by the client; transactions where asked for; idempotency keys; transaction=; BOUNDED; "
-    "STRONG reads the primary, linearizable: it asks a majority before it answers (of one document)",
+    "STRONG reads the primary, linearizable: it confirms with a majority before it answers (for single documents)",
     "cassandra": "cassandra: read-only by the client; no transactions; no idempotency keys; no owner; no BOUNDED; "
     "STRONG reads SERIAL: linearizable, on tables written by conditional statements only",
 }

@@ -205,8 +205,8 @@ def test_a_folder_is_the_accounts_alone(tmp_path: Path) -> None:
     for given, why in (
         (tmp_path / "open", "other accounts"),
         (tmp_path / "file", "file"),
-        (7, "no path"),
-        ("", "no path"),
+        (7, "not a path"),
+        ("", "not a path"),
     ):
         with pytest.raises(ConfigurationError, match=why):
             own_folder(given)

@@ -73,7 +73,7 @@ def test_the_text_names_the_call_and_why_each_endpoint_was_refused() -> None:
 
 
 def test_the_way_out_is_what_the_endpoints_ask_for() -> None:
-    """A right, an address, an adoption: none of these comes by itself as a breaker does. The same thing is said once."""
+    """A right, an address, an adoption: none of these recovers by itself as a breaker does. The same thing is reported once."""
     decision = refused(Refusal.NO_ENDPOINT)
     assert "breakers" in error_of(decision, NEUTRAL).fix
     owner, copy = decision.snapshot.endpoints

@@ -191,7 +191,7 @@ def test_adoption_is_not_held_up_by_the_dead() -> None:
 def test_why_a_promotion_was_not_recorded_is_told_until_it_is() -> None:
     """In the reason for which it is fenced, with both ways out; a row that tells of it, or another role, ends that."""
     rogue = after(fresh("PR"), (0, told(PRIMARY, H1)), (1, told(PRIMARY, H1, origin="at elsewhere")))
-    assert rogue.endpoints[1].barred.endswith("the monitor writes one where the server proves it, else adopt it")
+    assert rogue.endpoints[1].barred.endswith("the monitor writes one if the server proves it; otherwise adopt it")
     tried = unproved(rogue, 1, "the account lacks it", "grant it.")
     assert tried.endpoints[1].barred.endswith(": the account lacks it; correct that, or adopt it")
     assert tried.endpoints[1].remedy == "grant it."

@@ -1,4 +1,4 @@
-"""One store at run time: whom it asks, how often, and what an answer does to its connections."""
+"""One store at run time: which endpoints it asks, how often, and what an answer does to its connections."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ async def test_deadlines_are_the_profiles_and_a_closed_store_says_so() -> None:
 
 
 async def test_a_question_gets_the_profiles_time_and_the_distance_on_top() -> None:
-    """A far member that never answered gets twice the time after each question that came to nothing, up to a bound."""
+    """A far member that never answered gets twice the time after each failed question, up to a bound."""
     with MemoryRegions(store="orders", primary="us", replicas=["eu"], rtt={"eu": 0.03}) as regions:
         async with AsyncRegionKit(
             regions.topology, local="us", profile={"base": "balanced", "probe_timeout": 0.02}

@@ -285,7 +285,7 @@ def test_breakers_follow_probes_and_open_endpoints_are_not_used() -> None:
 
 
 def away(how: str) -> None:
-    """The owner comes back in another way: as another run, or as the same after a question in vain."""
+    """The owner comes back in another way: as another run, or as the same after a failed question."""
     store, clock = ready()
     store.observe(0, told(PRIMARY, H1, 50, at=clock.monotonic()))
     for i in (1, 2):

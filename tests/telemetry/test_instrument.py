@@ -183,7 +183,7 @@ def test_pools_in_use(regions: SqliteRegions, told: Telemetry) -> None:
 
 
 def test_it_is_given_once_and_gauges_end_with_it(regions: SqliteRegions, told: Telemetry) -> None:
-    """A second one is refused; after the end nothing is said."""
+    """A second one is refused; after the end nothing is reported."""
     with RegionKit(regions.topology, local="us") as kit, kit.session():
         end = told.on(kit)
         with pytest.raises(UsageError, match="instrumented already"):

@@ -422,7 +422,7 @@ def test_wrong_routing_breaks_each_guarantee() -> None:
 
 @st.composite
 def arbitrary(draw: st.DrawFn) -> History:
-    """Anything in the order of time: versions out of nowhere, low writes, repeated versions, every outcome and level."""
+    """Anything in the order of time: unknown versions, low writes, repeated versions, every outcome and level."""
     clock, operations, indexes = 0.0, [], {}
     parents: dict[str, list[Mark]] = {}
     written: dict[str, int] = {}

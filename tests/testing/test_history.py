@@ -112,7 +112,7 @@ def test_marks_hand_a_session_on(recorder: Any) -> None:
     assert parents["second"] == (Mark("a@b", 1),)
     assert parents["third"] == (Mark("a@b", 1), Mark("second", 0))
     assert parents["fourth"] == ()
-    with pytest.raises(ConfigurationError, match="no mark"):
+    with pytest.raises(ConfigurationError, match="not a mark"):
         recorder.session(after="a@b")
 
 
@@ -185,7 +185,7 @@ def test_another_file_is_refused(tmp_path: Path, text: str) -> None:
     """By name, with the reason."""
     path = tmp_path / "other"
     path.write_text(text)
-    with pytest.raises(ConfigurationError, match="other is no history"):
+    with pytest.raises(ConfigurationError, match="other is not a history"):
         History.load(path)
 
 
@@ -215,7 +215,7 @@ def test_operations_are_put_in_order() -> None:
     ("operations", "parents", "message"),
     [
         ([operation("a", 1), operation("a", 1)], {}, "there twice"),
-        ([operation("a", 1)], {"a": [Mark("gone", 1)]}, "gone, of which nothing is there"),
+        ([operation("a", 1)], {"a": [Mark("gone", 1)]}, "gone, which does not exist"),
         ([operation("a", 1), operation("b", 1)], {"a": [Mark("b", 1)], "b": [Mark("a", 1)]}, "circle"),
     ],
 )

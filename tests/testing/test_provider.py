@@ -1,4 +1,4 @@
-"""Where servers come from: the order of providers, what each refuses, and what is said when nothing is found."""
+"""Where servers come from: the order of providers, what each refuses, and the error when nothing is found."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def test_a_whole_url_may_be_a_variable():
     text = edited('"postgresql://app:${ORDERS_PASSWORD}@orders.us/shop"', '"${URL}"')
     assert load(text, URL="postgresql://a:b%40@h/d").topology.store("orders").primary.url == "postgresql://a:b%40@h/d"
     refused("stores.orders: store 'orders', endpoint 'us-east-1': .*cannot be read", text, URL="CANARY")
-    refused("'@' stands behind the address", text, URL="postgresql://a:CANARY/x@h/d")
+    refused("'@' after the address", text, URL="postgresql://a:CANARY/x@h/d")
     refused("weakens TLS", text, URL="postgresql://a:CANARY@h/d?sslmode=allow")
     refused("environment variable URL is not set", text)
 
@@ -337,19 +337,23 @@ def test_stores_of_every_backend_are_read():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('pattern = "^(?P<region>[a-z0-9-]+):"', 'pattern = "("', r"stores\.carts\.strategy: .*no regular expression"),
+        (
+            'pattern = "^(?P<region>[a-z0-9-]+):"',
+            'pattern = "("',
+            r"stores\.carts\.strategy: .*not a regular expression",
+        ),
         ('"^(?P<region>[a-z0-9-]+):"', '"^[a-z]+:"', r"does not say where the home is"),
-        (', home = "intrinsic", pattern = "^(?P<region>[a-z0-9-]+):"', "", "does not say its home function"),
+        (', home = "intrinsic", pattern = "^(?P<region>[a-z0-9-]+):"', "", "has no home function"),
         ('home = "intrinsic"', 'home = "intrinsik"', "did you mean 'intrinsic'"),
         ("rediss://carts.us", "postgresql://carts.us", r"stores\.carts: .*not the scheme of a redis URL"),
         ("rediss://carts.us", "rediss://carts.us?ssl_cert_reqs=none", "parameter 'ssl_cert_reqs' is not taken"),
         ("/shop?replicaSet=rs0", "/?replicaSet=rs0", r"stores\.profiles: .*names no database"),
         ("mongodb://m1.us", "mongodb+srv://m1.us", r"a mongodb\+srv URL is not taken"),
-        ("replicaSet=rs0", "tls=false", "takes TLS away"),
+        ("replicaSet=rs0", "tls=false", "disables TLS"),
         ("replicaSet=rs0", "w=1", "w is '1'"),
         ('us-east-1 = "dc1"', 'us-east-9 = "dc1"', "it names region 'us-east-9'"),
         ('KR = "ap-northeast-2"', 'KR = "ap-northeast-9"', "prefer names region 'ap-northeast-9'"),
-        ("memory://tests", "memory://", "is no host"),
+        ("memory://tests", "memory://", "is not a host"),
         ('"cassandra://c1.us,c2.kr/shop"', '"cassandra://c1.us"', "names no keyspace"),
     ],
 )

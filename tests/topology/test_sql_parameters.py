@@ -69,5 +69,5 @@ def test_they_are_looked_at_when_the_store_is_described(name):
 def test_a_mariadb_url_that_asks_for_tls_gets_it_on_loopback_too(query):
     url = sql_url(f"mysql://localhost/d?{query}", is_async=False)
     assert url.tls(None) == "require"
-    with pytest.raises(ConfigurationError, match="asks for TLS"):
+    with pytest.raises(ConfigurationError, match="requires TLS"):
         url.tls("off")

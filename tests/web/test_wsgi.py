@@ -425,7 +425,7 @@ def test_what_cannot_work_is_refused_at_the_start(regions: MemoryRegions) -> Non
         for wrong in ({"open_writes": "allow"}, {"ready": "ready"}, {"header": None}, {"header": "a b"}):
             with pytest.raises(ConfigurationError):
                 RegionKitMiddleware(writing(kit), kit, **wrong)
-    with pytest.raises(ConfigurationError, match="no kit"):
+    with pytest.raises(ConfigurationError, match="not a kit"):
         RegionKitMiddleware(writing(kit), "kit")  # type: ignore[arg-type]
 
 

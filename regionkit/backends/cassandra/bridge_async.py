@@ -65,7 +65,7 @@ def check_helper(profile: Any) -> NoReturn:
     raise UsageError(
         "an execution profile, or cassandra.concurrent, in an asynchronous block.",
         why="level, data centre and time-out are those of the block; and that helper would block the event loop.",
-        fix="send with cql.execute_async(...) and await what it gives, as many at once as you like.",
+        fix="send with cql.execute_async(...) and await its result; any number may run concurrently.",
     )
 
 

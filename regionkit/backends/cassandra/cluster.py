@@ -84,7 +84,7 @@ class _OnlyIdempotent(FallthroughRetryPolicy):  # type: ignore[misc]  # it ships
 
 
 def profiles_of(options: CassandraOptions, datacenter: str, silent: SilentNodes) -> dict[str, ExecutionProfile]:
-    """By what a statement is for; the level is set here, and nowhere else. "own": the library's own statements."""
+    """By what a statement is for; the level is set only here. "own": the library's own statements."""
     level = ConsistencyLevel.name_to_value
 
     def profile(name: str, **more: Any) -> ExecutionProfile:
@@ -154,7 +154,7 @@ class Opened:
         try:
             self.cluster.refresh_schema_metadata(max_schema_agreement_wait=0)
         except Exception:  # with the next change of the schema, or the next control connection, it is asked for again
-            LOG.debug("the schema of %s was not had", self.name, exc_info=True)
+            LOG.debug("the schema of %s could not be read", self.name, exc_info=True)
 
     def has_node(self) -> bool:
         """Whether a node of the data centre is connected, as far as the driver knows."""
@@ -344,7 +344,7 @@ class Opener:
             raise RegionUnavailable(
                 f"the cluster of {context.store.name!r} has no data centre {here!r} for region {context.endpoint.region}.",
                 why=f"it has: {', '.join(sorted({datacenter for _, _, datacenter in members}))}.",
-                fix="say its name in datacenters = { region = name }, or leave the region out of the topology.",
+                fix="give its name in datacenters = { region = name }, or leave the region out of the topology.",
                 cause=f"the cluster has no data centre {here!r}",
                 **where,
             )
@@ -390,8 +390,8 @@ def statement_facts(query: Any, opened: Opened) -> Facts:
         if None in texts:
             raise UsageError(
                 "a batch holds a statement that was prepared elsewhere.",
-                why="what it does cannot be told from its id.",
+                why="its id does not say what it does.",
                 fix="prepare it with cql.prepare(...) in the same block.",
             )
         return joined([opened.facts(text) for text in texts if text is not None])
-    raise UsageError(f"{type(query).__name__} is no statement.", fix="pass a text, or a statement of the driver's.")
+    raise UsageError(f"{type(query).__name__} is not a statement.", fix="pass a text, or a statement of the driver's.")

@@ -199,7 +199,7 @@ class CassandraHandle:
         if self._over or ending:
             raise UsageError(
                 "a Cassandra session was used after its block had ended.",
-                why="the next block decides where the next statement goes.",
+                why="a new block chooses an endpoint for the next statement.",
                 fix="run statements inside the block; fetch the pages you need there.",
             )
         require_process(self._process)
@@ -310,7 +310,7 @@ class CassandraHandle:
         """Levels and retries that a statement of the driver's brings along."""
         if query.retry_policy is not None:
             raise UsageError(
-                "a statement with a retry policy of its own.",
+                "a statement has its own retry policy.",
                 why="it could run twice, or at a lower level, without notice.",
                 fix="set is_idempotent=True on it: then another node is tried when the first is lost.",
             )
@@ -341,7 +341,7 @@ class CassandraHandle:
         raise UsageError(
             f"a statement at {own}, in a block whose statements go at {ours}.",
             why="the session's guarantees rest on the block's level.",
-            fix="leave consistency_level out; for a weaker read ask for consistency=EVENTUAL.",
+            fix="leave consistency_level out; for a weaker read use consistency=EVENTUAL.",
         )
 
     def finish(self) -> None:

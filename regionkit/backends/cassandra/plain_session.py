@@ -39,7 +39,7 @@ class LentSession:
         if not isinstance(session, Session):
             raise _refused(
                 context,
-                f"a {type(session).__name__} is no session.",
+                f"a {type(session).__name__} is not a session.",
                 "pass the session that Cluster.connect() returned.",
             )
         if session.is_shutdown:

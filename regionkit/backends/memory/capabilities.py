@@ -17,12 +17,12 @@ CAPABILITIES = Capabilities(
     modes=frozenset({"snapshot", "transaction"}),
     eager=True,
     notes=(
-        "in this process only, and gone with it: for tests of applications",
-        "a write block that rests on what another commit changed meanwhile is rolled back at its end",
+        "data exist only in this process and end with it: for tests of applications",
+        "a write block is rolled back at its end if another commit has changed what it read",
     ),
     advice=Advice(
         promote="promote it with MemoryRegions.promote(region).",
-        parts="by a commit of its own",
+        parts="by a separate commit",
         collisions="run it again later; shorter transactions collide less.",
     ),
 )

@@ -78,7 +78,7 @@ class MemoryCheckout:
         """What is told of a connection that broke."""
         return RegionUnavailable(
             f"the connection to {self.endpoint.region} was lost.",
-            why="the region went down or became a copy of another one since the block began.",
+            why="since the block began, the region went down or became a copy of another one.",
             fix="run the block again: it goes to an endpoint that answers.",
             store=self.endpoint.store,
             region=self.endpoint.region,

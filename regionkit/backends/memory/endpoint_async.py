@@ -95,7 +95,7 @@ class AsyncMemoryEndpoint:
         if self.node.is_down:
             raise RegionUnavailable(
                 f"{self.region} of {self.store!r} is down.",
-                fix="see kit.status(); reads use other endpoints where the topology allows it.",
+                fix="see kit.status(); reads use other endpoints if the topology allows it.",
                 store=self.store,
                 region=self.region,
             )

@@ -4,12 +4,15 @@
 2. A write sees one state, and its own changes. At its end they are committed at once, unless another commit changed what
    the block had read (a key, or by listing them all keys): then nothing is, and the error proves it. So write blocks are
    serialisable and nobody waits for a lock; one that only sets values collides with nothing.
+3. A block's end closes its mapping before it commits, and commits a copy of what was set until then. A set of another thread
+   that comes later raises. Else it would be in no error and not in the owner's data, but in the copies, which apply the same
+   changes later.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from regionkit.backends.memory.client import MemoryMapping
 from regionkit.backends.memory.world import ABSENT, Conflict, Meta, NotPrimary
@@ -27,7 +30,7 @@ __all__ = ["AsyncMemoryHandle"]
 
 
 class AsyncMemoryHandle:
-    """Between a block and its mapping. Not shared between threads or tasks."""
+    """Between a block and its mapping. Of one thread or task at a time."""
 
     __slots__ = (
         "_began",
@@ -93,6 +96,9 @@ class AsyncMemoryHandle:
         if value is ABSENT:
             self.find(key)
         self._changes[key] = value
+        self._require_open(
+            committed="unknown"
+        )  # another thread may have ended the block meanwhile, before this or after it
 
     def kept(self, key: Meta) -> Any:
         """What regionkit keeps under a key; None when there is nothing."""
@@ -104,14 +110,18 @@ class AsyncMemoryHandle:
         """Keep something of regionkit's own with this transaction."""
         self._kept[key] = value
 
-    def _current(self) -> dict[str, Any]:
-        """The data that this block sees now."""
+    def _require_open(self, committed: Literal["no", "unknown"] = "no") -> None:
         if self._is_over:
             raise UsageError(
                 "a mapping was used after its block had ended.",
                 why="reads and writes of a block belong to its one transaction.",
                 fix="use it inside the block; values taken out of it may be used anywhere.",
+                committed=committed,
             )
+
+    def _current(self) -> dict[str, Any]:
+        """The data that this block sees now."""
+        self._require_open()
         assert self._checkout is not None, "a block in memory takes its connection when it opens"
         self._checkout.check()
         self._checkout.progress.used = True
@@ -134,6 +144,8 @@ class AsyncMemoryHandle:
             RegionUnavailable: the region went down before the commit.
             NotPrimary: it was made a copy.
         """
+        self._is_over = True
+        self._changes, self._kept, self._read = dict(self._changes), dict(self._kept), set(self._read)
         if not (self._changes or self._kept):
             return
         try:

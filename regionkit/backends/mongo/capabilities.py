@@ -14,16 +14,16 @@ CAPABILITIES = Capabilities(
     transactions=False,
     markers=True,
     detects_promotion=True,
-    strong="the primary, linearizable: it asks a majority before it answers (of one document)",
+    strong="the primary, linearizable: it confirms with a majority before it answers (for single documents)",
     modes=frozenset({"transaction"}),
     notes=(
-        "a write block is a transaction only with transaction=True or an idempotency key; else each write stands alone",
-        "reads show what a majority has; a write below majority makes the bookmark 'read from the owner'",
+        "a write block is a transaction only with transaction=True or an idempotency key; else its writes are separate",
+        "reads show what a majority has; after a write with a lower write concern the bookmark says 'read from the owner'",
     ),
     advice=Advice(
-        owner="wait: the members elect their primary by themselves; see rs.status() there.",
-        promote="the members elect their primary by themselves: rs.stepDown() and their priorities decide which one it is.",
-        parts="each write stands once a majority has it",
+        owner="wait: the members elect a primary; see rs.status().",
+        promote="the members elect their primary: influence the election with rs.stepDown() and their priorities.",
+        parts="each write takes effect once a majority has it",
         collisions="run it again later; shorter transactions that share fewer documents collide less.",
     ),
 )

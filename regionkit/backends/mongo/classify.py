@@ -68,7 +68,7 @@ _OWN_LIMIT = "_regionkit_own_limit"
 
 
 def reading(error: BaseException) -> None:
-    """Note that an error came of a read: "not the primary" then says that the member is not to be had as one."""
+    """Note that a read raised an error: "not the primary" then says that the member cannot be used as one."""
     setattr(error, _READING, True)
 
 

@@ -268,7 +268,7 @@ class BlockClient(MemberClient):
 def _unacknowledged() -> UsageError:
     return UsageError(
         "an unacknowledged write in a block.",
-        why="with w=0 nobody knows whether it was carried out: it has no position, and no reader can wait for it.",
+        why="with w=0 its outcome is unknown: it has no position, and no reader can wait for it.",
         fix="leave the write concern to the block: a majority.",
     )
 

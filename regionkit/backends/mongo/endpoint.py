@@ -163,7 +163,7 @@ class MongoEndpoint:
         self._named(self._parts().kept.save_result, handle.database, claim, result)
 
     def _named(self, work: Callable[..., T], *arguments: Any) -> T:
-        """What a keyed write does with its marker; a right that it lacks is named, and the member is well.
+        """What a keyed write does with its marker; a missing right is named, and the member is healthy.
 
         Raises:
             ConfigurationError: it lacks one.

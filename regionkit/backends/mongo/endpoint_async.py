@@ -164,7 +164,7 @@ class AsyncMongoEndpoint:
         await self._named(self._parts().kept.save_result, handle.database, claim, result)
 
     async def _named(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> T:
-        """What a keyed write does with its marker; a right that it lacks is named, and the member is well.
+        """What a keyed write does with its marker; a missing right is named, and the member is healthy.
 
         Raises:
             ConfigurationError: it lacks one.

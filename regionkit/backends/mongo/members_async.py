@@ -94,7 +94,7 @@ class AsyncMembers:
         raise unavailable(
             self.context,
             f"the replica set of {self.context.store.name!r} has no primary.",
-            f"asked were {names}: an election is in progress, or there is no majority.",
+            f"tried: {names}: an election is in progress, or there is no majority.",
         )
 
     def evict(self) -> None:

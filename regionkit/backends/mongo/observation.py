@@ -99,7 +99,7 @@ def observation(
         rtt=rtt,
         region=_region_of(context, hello),
         term=max(term, 0),
-        # hello tells the time of the committed snapshot, and majority reads are served from that very snapshot, which only
+        # hello tells the time of the committed snapshot, and majority reads are served from the same snapshot, which only
         # moves on within a run: no majority read that ended before this answer showed more. Reads of the owner at `local`
         # do; they are made where the bookmark says "read from the owner", and it goes on saying so.
         shown=at,
@@ -118,7 +118,7 @@ def _check_member(context: EndpointContext[MongoStore], hello: Mapping[str, Any]
     if wanted is not None and found is not None and found != wanted:
         raise ConfigurationError(
             f"{where} is a member of the replica set {found!r}.",
-            why=f"replicaSet={wanted} is asked for: what it holds is another set's data.",
+            why=f"replicaSet={wanted} is configured: its data belong to another set.",
             fix="correct the hosts or the name of the set.",
         )
     if not (hello.get("isWritablePrimary") or hello.get("secondary")) or not hello.get("topologyVersion"):

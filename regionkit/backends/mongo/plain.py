@@ -36,14 +36,16 @@ def dial_of_client(context: EndpointContext[MongoStore], database: Any) -> Dial:
         ConfigurationError: it is no database of this kind, or its client has what cannot be cloned.
     """
     if not isinstance(database, Database):
-        raise _refused(context, f"a {type(database).__name__} is no {Database.__name__}.", "hand in client['shop'].")
+        raise _refused(
+            context, f"a {type(database).__name__} is not of class {Database.__name__}.", "hand in client['shop']."
+        )
     client = database.client
     options = client.options
     for why, is_so in (
         ("it encrypts fields by itself (auto_encryption_opts)", options.auto_encryption_opts is not None),
-        ("it goes through a load balancer (loadBalanced)", bool(options.load_balanced)),
+        ("it uses a load balancer (loadBalanced)", bool(options.load_balanced)),
         ("it selects servers by a function (server_selector)", options.server_selector is not any_server_selector),
-        ("it has a pool class of its own", client._resolve_srv_info["pool_class"] is not None),
+        ("it has a custom pool class", client._resolve_srv_info["pool_class"] is not None),
         ("its hosts come from DNS (mongodb+srv)", bool(client._resolve_srv_info["is_srv"])),
         ("it is closed", bool(client._closed)),
     ):

@@ -205,7 +205,7 @@ def _in_transaction(context: EndpointContext[MongoStore], within: Any) -> Any:
     session = getattr(within.client, "_session", None)
     if session is None or not session.in_transaction:
         raise ConfigurationError(
-            f"store {context.store.name!r}: a record within a unit that is no transaction.",
+            f"store {context.store.name!r}: a record within a unit that is not a transaction.",
             why="only a transaction keeps the record and the unit's other writes together.",
             fix="open the block with transaction=True, or leave within= out.",
         )

@@ -236,7 +236,7 @@ class AsyncRedisConnection(AsyncStream):
             raise UsageError(
                 f"{command.name} is not sent in a block.",
                 why=f"{REFUSED[command.name]}.",
-                fix="use a client of your own for it.",
+                fix="use your own client for it.",
             )
         writes = act is Act.WRITES or (command.name == "EXEC" and not progress.reading)
         if writes and progress.reading:

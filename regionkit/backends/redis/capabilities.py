@@ -16,20 +16,20 @@ CAPABILITIES = Capabilities(
     detects_promotion=True,
     exchanges_data=True,
     notes=(
-        "Replication is asynchronous: a failover loses acknowledged writes that had not arrived. Their bookmarks say so.",
-        "There is nothing to roll back: each command is done once it is answered, also in a block that raises.",
-        "The account needs INFO and HVALS beside its own commands; EVALSHA and EVAL for keyed writes, history and records.",
-        "In a read block the client refuses what is not known to read; on a replica the server refuses writes too.",
-        "A keyed write types with a pipeline that runs as one script; a command that fails ends it, and what ran stays.",
-        "Markers, history and records are keys: an eviction policy can take them.",
-        "A restart that keeps no replication id in its snapshot is no proved successor: an operator adopts it.",
-        "A replica that begins anew is noticed by the next command of a read that was proved, "
-        "by any other read with the next probe.",
-        "Cluster mode is refused: keys move there by themselves, and there is no one position.",
+        "A failover loses acknowledged writes that were not replicated yet. Reads with their bookmarks report the loss.",
+        "There is no rollback: each command takes effect once it is acknowledged, even if the block raises.",
+        "The account also needs INFO and HVALS; EVALSHA and EVAL for keyed writes, history and records.",
+        "In a read block the client refuses all but known read-only commands; a replica also refuses writes.",
+        "A keyed write is a pipeline that runs as one script; it ends at a failed command, and earlier ones keep their effect.",
+        "Markers, history and records are keys: an eviction policy can remove them.",
+        "A server that restarts from a snapshot without a replication id is not proved: an operator has to adopt it.",
+        "If a replica starts again from scratch, the next command of a proved read notices it, and any other read "
+        "with the next probe.",
+        "Cluster mode is refused: its keys move between nodes, and there is no single position.",
     ),
     advice=Advice(
-        owner="wait: the monitor records a promotion that the server proves; else kit.adopt(store, region) names the primary "
-        "that counts, once you know which one does.",
+        owner="wait: the monitor records a promotion that the server proves. If it does not, name the valid primary with "
+        "kit.adopt(store, region), once you know which one it is.",
         promote="promote it on the server first: REPLICAOF NO ONE.",
     ),
 )

@@ -156,5 +156,5 @@ def _refused(what: str) -> UsageError:
     return UsageError(
         f"{what} on the client of a block.",
         why="a block has one connection and one deadline, and serves others after it.",
-        fix="use a redis client of your own for it.",
+        fix="use your own redis client for it.",
     )

@@ -189,7 +189,7 @@ _QUIET = READS | MODULE_READS | _ABOUT
 _CHANGES = frozenset({"SELECT", "AUTH", "ASKING", "READONLY", "READWRITE"}) | {
     *(f"CLIENT {name}" for name in ("CACHING", "CAPA", "NO-EVICT", "NO-TOUCH", "SETINFO", "SETNAME", "TRACKING")),
 }
-_PUSHES = "the server would go on sending messages on a connection that serves other blocks too"
+_PUSHES = "the server would keep sending messages on a connection that other blocks use too"
 _SPEAKS = "it changes how a connection speaks, which the block relies on"
 REFUSED = MappingProxyType(
     {

@@ -87,7 +87,7 @@ class AsyncRedisEndpoint(AsyncRedisPool):
         return None
 
     def _lacking(self, right: str, rule: str, why: str) -> ConfigurationError:
-        """What a keyed write is told of a right that the account lacks: the server is well, nothing else fails there."""
+        """The error of a keyed write whose account lacks a right: the server is healthy, nothing else fails there."""
         error = self.lacks(right, rule, why)
         return ConfigurationError(error.what, why=error.why, fix=error.fix)
 

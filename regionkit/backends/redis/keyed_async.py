@@ -204,8 +204,8 @@ class AsyncKeyed:
             raise Claimed(marker)
         progress.commits, progress.position = 0, None
         raise TransactionRolledBack(
-            "a keyed write came too late: its key was settled meanwhile.",
-            why="kit.resolve() had said that this write did not happen, so it must not happen any more.",
+            "a keyed write came too late: its key has been settled.",
+            why="kit.resolve() has answered that this write did not happen, so it must not happen now.",
             fix="run it again under the same key.",
         )
 

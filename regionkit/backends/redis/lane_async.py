@@ -19,7 +19,7 @@ import redis
 
 try:
     import hiredis
-except ImportError:  # what the driver does without it is no faster than the ordinary way
+except ImportError:  # without it the driver is no faster than usual
     hiredis = None  # type: ignore[assignment]
 
 __all__ = ["MOST_WAITING", "AsyncLane"]

@@ -84,9 +84,7 @@ def client_settings(client: Any) -> ConnectionSettings:
         )
     given: dict[str, Any] = pool.connection_kwargs
     if given.get("redis_connect_func") is not None:
-        raise _unusable(
-            "a client with a redis_connect_func", "what it does to the client's connections is not known here"
-        )
+        raise _unusable("a client with a redis_connect_func", "it may change the client's connections in unknown ways")
     names = _SPEECH if made_as is UnixConnection else (*_TCP, *_SPEECH)
     return ConnectionSettings(
         arguments={name: given[name] for name in names if given.get(name) is not None},
@@ -141,7 +139,7 @@ def _not_a_client(client: Any) -> ConfigurationError:
     if "Redis" in names:
         other, ours = ("threads", "asyncio") if IS_ASYNC else ("asyncio", "threads")
         return _unusable(f"a client of redis-py for {other}", f"this kit runs in {ours}")
-    return _unusable(f"a {type(client).__name__}", "it is no client of redis-py")
+    return _unusable(f"a {type(client).__name__}", "it is not a client of redis-py")
 
 
 def _unusable(what: str, why: str) -> ConfigurationError:

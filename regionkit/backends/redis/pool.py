@@ -84,7 +84,7 @@ class RedisPool:
         return self._with_permit(kind, deadline, timeout)
 
     def _with_permit(self, kind: Kind, deadline: Deadline, timeout: float) -> RedisCheckout:
-        """The same with a permit in hand, which is given back where it comes to nothing."""
+        """The same with a permit, which is released if it fails."""
         slots = self.slots
         try:
             connection = self._idle_one()

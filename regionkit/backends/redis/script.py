@@ -125,6 +125,6 @@ def _sending(through: Any) -> Callable[..., Any]:
 def _refused(where: str) -> UsageError:
     return UsageError(
         f"a script is not run {where}.",
-        why="a server that does not know it says so when all is sent, and then its text cannot be sent any more.",
+        why="a server that does not know the script answers after everything was sent; then it is too late to send its text.",
         fix="run it on its own, on the client or the connection.",
     )

@@ -54,7 +54,7 @@ class AsyncpgServer(PostgresServer):
             **{name: query.pop(name) for name in _PASSED if name in query},
         }
         if url.port is None and url.host is not None:
-            arguments["port"] = 5432  # else asyncpg looks into the environment
+            arguments["port"] = 5432  # otherwise asyncpg reads the environment
         made = URL.create(
             "postgresql+asyncpg",
             username=url.username,
@@ -75,7 +75,7 @@ class AsyncpgServer(PostgresServer):
         driver.pooled = process != str(driver.get_server_pid())
         if driver.pooled:
             raise ConfigurationError(
-                f"a pooler (PgBouncer) stands in front of the server of {endpoint.id!r}, and its URL asks for asyncpg.",
+                f"a pooler (PgBouncer) is in front of the server of {endpoint.id!r}, and its URL names asyncpg.",
                 why="asyncpg prepares each statement, and a pooler may run it on another server connection.",
                 fix="write postgresql:// (psycopg, which notices poolers), or give the address of the server itself.",
             )

@@ -156,7 +156,8 @@ class SqlBranch:
         try:
             driver.left("a statement")
             return own_message(self._connection, [*opening, *statements])[len(opening) :]
-        except BaseException:
+        except BaseException as error:
+            state.note(error)
             if opening:  # else the next statement would run in no transaction, and stay
                 state.doom("what begins it, or the first message with it, failed")
             raise
@@ -288,7 +289,15 @@ class SqlBranch:
         """Whether the next branch could not notice this one."""
         driver = self._driver
         late = driver.expired or driver.deadline is None or driver.deadline.remaining() <= 0.0
-        if late or driver.furnished or driver.busy or driver.unread or driver.altered or driver.dirty:
+        if (
+            late
+            or self._state.barred
+            or driver.furnished
+            or driver.busy
+            or driver.unread
+            or driver.altered
+            or driver.dirty
+        ):
             return False
         restore = getattr(self._connection.dialect, "restore", None)
         if restore is None or driver.restored or not driver.used:

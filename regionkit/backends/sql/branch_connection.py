@@ -14,12 +14,14 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import orm
 
+from regionkit.backends.sql.classify import classify
 from regionkit.backends.sql.connection import BlockConnection
+from regionkit.contract.outcomes import Failure
 from regionkit.errors import TransactionAborted, UsageError
 
 __all__ = ["BranchConnection", "BranchSession", "BranchState", "failed"]
 
-CLOSED = "TransactionClosed: a branch was used after its transaction had begun to end."
+CLOSED = "TransactionClosed: a branch was used while its transaction was ending."
 """The error of a use after `seal`."""
 
 
@@ -32,20 +34,26 @@ class BranchState:
         own: what runs now is the pillar's.
         reading: it was declared so.
         rolling: the Session rolls back: that dooms, and does not raise.
+        barred: the server takes no writes on this connection. A session keeps the default that it began with, so a later branch
+            on it would be refused long after the database is writable again.
         why: who ends it, in a sentence.
     """
 
-    __slots__ = ("connect", "doomed", "own", "reading", "rolling", "sealed", "why")
+    __slots__ = ("barred", "connect", "doomed", "own", "reading", "rolling", "sealed", "why")
 
     def __init__(self, connect: Callable[[], BranchConnection]) -> None:
         self.doomed = ""
-        self.sealed = self.own = self.rolling = self.reading = False
+        self.sealed = self.own = self.rolling = self.reading = self.barred = False
         self.why = "a branch commits or rolls back with its global transaction, and with nothing else."
         self.connect = connect
 
     def doom(self, why: str) -> None:
         """It cannot commit any more; the first reason stands."""
         self.doomed = self.doomed or why
+
+    def note(self, error: BaseException) -> None:
+        """An error of a statement: whether the connection may serve another branch."""
+        self.barred = self.barred or classify(error) in (Failure.READ_ONLY, Failure.ROLE)
 
     def require_open(self) -> None:
         """Before each statement of the user's.
@@ -59,14 +67,14 @@ class BranchState:
         if self.sealed:
             raise UsageError(
                 CLOSED,
-                why="what is done now would commit with nothing.",
+                why="nothing would commit further work.",
                 fix="run statements inside the transaction's block; objects it loaded may be looked at after it.",
             )
         if self.doomed:
             raise TransactionAborted(
                 "a branch can no longer commit.",
                 why=f"{self.doomed}; the global transaction will be rolled back.",
-                fix="let the error leave the block; statements that may fail go into begin_nested().",
+                fix="do not catch the error inside the block; put statements that may fail into begin_nested().",
                 committed="no",
             )
 
@@ -166,7 +174,10 @@ class BranchSession(orm.Session):
 def failed(context: Any) -> None:
     """A statement failed: outside of a savepoint, or with the connection, that dooms the branch."""
     state = getattr(context.connection, "state", None)
-    if state is None or state.own or state.sealed:
+    if state is None:
+        return
+    state.note(context.original_exception)
+    if state.own or state.sealed:
         return
     if context.is_disconnect or context.connection.get_nested_transaction() is None:
         text = str(context.original_exception).strip() or type(context.original_exception).__name__

@@ -8,10 +8,10 @@ from regionkit.contract.capabilities import Capabilities
 __all__ = ["MARIADB", "MYSQL", "POSTGRESQL", "SQLITE"]
 
 _MODES = frozenset({"core", "snapshot"})
-_OWNER = "STRONG and writes use the primary as configured or by descent; without a lease no more is proved"
+_OWNER = "STRONG reads and writes use the primary as configured or by descent; nothing proves more without a lease"
 _COLLISIONS = "run it again later; shorter transactions and a fixed lock order collide less."
 _COMMITTED = "by db.commit()"
-_UNKNOWN = "look at the data; let OutcomeUnknown leave the block, and leave commits to its end."
+_UNKNOWN = "check the data; do not catch OutcomeUnknown inside the block, and let the end of the block commit."
 
 POSTGRESQL = Capabilities(
     server="postgresql",
@@ -23,12 +23,12 @@ POSTGRESQL = Capabilities(
     modes=_MODES,
     notes=(
         _OWNER,
-        "a replica's timeline, and commits of other roles that wait for a synchronous replica, are seen only with"
+        "a replica's timeline, and other roles' commits that wait for a synchronous replica, are visible only with"
         " pg_read_all_stats",
     ),
     advice=Advice(
-        owner="wait: the monitor records a promotion that the server proves; else kit.adopt(store, region) names the primary "
-        "that counts, once you know which one does.",
+        owner="wait: the monitor records a promotion that the server proves. If it does not, name the valid primary with "
+        "kit.adopt(store, region), once you know which one it is.",
         promote="promote it on the server first: SELECT pg_promote().",
         parts=_COMMITTED,
         unknown=_UNKNOWN,
@@ -45,13 +45,13 @@ MARIADB = Capabilities(
     modes=_MODES,
     notes=(
         _OWNER,
-        "a promotion by others is not proved by the server: an operator says kit.adopt",
-        "replicas need log_slave_updates, so that the binary log knows what was applied",
+        "the server cannot prove a promotion: an operator calls kit.adopt",
+        "replicas need log_slave_updates, so that their binary log contains what they applied",
     ),
     advice=Advice(
         promote="promote it on the server first: STOP SLAVE, RESET SLAVE ALL, SET GLOBAL read_only = 0.",
         parts="by db.commit(), or by DDL",
-        unknown="look at the data; let OutcomeUnknown leave the block, and keep DDL in blocks of its own.",
+        unknown="check the data; do not catch OutcomeUnknown inside the block, and keep DDL in separate blocks.",
         collisions=_COLLISIONS,
     ),
 )
@@ -65,16 +65,16 @@ MYSQL = Capabilities(
     modes=_MODES,
     notes=(
         _OWNER,
-        "a promotion by others is not proved by the server: an operator says kit.adopt",
+        "the server cannot prove a promotion: an operator calls kit.adopt",
         "positions need gtid_mode = ON; without it SESSION and BOUNDED reads go to the owner",
-        "a replica is known by read_only = ON",
-        "the server ends no idle transaction: one whose client was cut off holds its locks until wait_timeout",
+        "a server counts as a replica if read_only is ON",
+        "the server does not end an idle transaction: if its client was cut off, it holds its locks until wait_timeout",
     ),
     advice=Advice(
         promote="promote it on the server first: STOP REPLICA, RESET REPLICA ALL (before 8.0.22: SLAVE), SET GLOBAL "
         "super_read_only = 0, SET GLOBAL read_only = 0.",
         parts="by db.commit(), or by DDL",
-        unknown="look at the data; let OutcomeUnknown leave the block, and keep DDL in blocks of its own.",
+        unknown="check the data; do not catch OutcomeUnknown inside the block, and keep DDL in separate blocks.",
         collisions=_COLLISIONS,
     ),
 )
@@ -88,12 +88,12 @@ SQLITE = Capabilities(
     detects_promotion=False,
     modes=_MODES,
     notes=(
-        "commits that no kit made do not move the position",
-        "the role of a file is what its newest history row says",
-        "a record that ends does so by the clock of the machine that looks at it",
+        "commits that are not made by a kit do not advance the position",
+        "the newest history row of a file determines its role",
+        "a record expires by the clock of the machine that reads it",
     ),
     advice=Advice(
-        promote="a file owns what its newest history row gives it: promote it with SqliteRegions.promote(region).",
+        promote="the newest history row of a file makes it the owner: promote it with SqliteRegions.promote(region).",
         parts=_COMMITTED,
         unknown=_UNKNOWN,
         collisions="run it again later; shorter transactions collide less.",

@@ -47,20 +47,20 @@ def _told(context: SqlContext, error: Exception) -> Exception:
         return too_late(context, f"{endpoint.id!r} did not answer in time while connecting.")
     if isinstance(error, RuntimeError) and CRYPTOGRAPHY in str(error):
         return MissingDriver(
-            f"the account of {endpoint.id!r} signs in with a key of the server's, and the package cryptography is not there.",
-            why="MySQL's accounts are of caching_sha2_password, which without TLS sends the password encrypted by that key.",
+            f"the account of {endpoint.id!r} logs in with the server's key, and the package cryptography is not installed.",
+            why="the account uses caching_sha2_password, which without TLS encrypts the password with the server's public key.",
             fix='pip install "regionkit[mysql]", or let the endpoint use TLS (tls = "require").',
         )
     if code_of(error) == UNKNOWN_VARIABLE:
         return ConfigurationError(
             f"the server of {endpoint.id!r} is not what its greeting says.",
-            why=f"MariaDB and MySQL are told apart by it, and they do not know each other's variables: {first_line(error)}",
+            why=f"it distinguishes MariaDB from MySQL, which have different variables: {first_line(error)}",
             fix="let the proxy in front of it greet with the server's own version (ProxySQL: mysql-server_version; MaxScale: "
             "version_string).",
         )
     if original is not None and NO_OPTIONS in str(original):
         return ConfigurationError(
-            f"what stands in front of the server of {endpoint.id!r} refuses the parameters that a connection begins with.",
+            f"the pooler or proxy in front of the server of {endpoint.id!r} refuses the start parameters of a connection.",
             why=first_line(error),
             fix="PgBouncer: set ignore_startup_parameters = options, and give the endpoint a read_url whose account has "
             "default_transaction_read_only = on.",

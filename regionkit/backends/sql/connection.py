@@ -76,19 +76,19 @@ class BlockConnection(sqlalchemy.Connection):
         """What a use after the loss is told."""
         if self.driver is not None and self.driver.commit_state == "sent":
             return OutcomeUnknown(
-                "the block's connection was lost while its COMMIT was under way, and the block went on.",
+                "the block's connection was lost during its COMMIT, and the block continued.",
                 why="the answer never came, and nothing more is done on another connection.",
                 fix="let OutcomeUnknown leave the block; look at the data before you run it again.",
             )
         if self.driver is not None and self.driver.stopped:
             return UsageError(
                 "the block's connection was closed when an exception of the application's stopped a wait on it.",
-                why="the answer may still come, and would be taken for the next statement's; the block went on.",
+                why="its answer may still arrive and be mistaken for the next statement's; the block continued.",
                 fix="let that exception leave the block.",
             )
         return RegionUnavailable(
             "the block's connection was lost, and a block does not change it.",
-            why="an error of a statement said so, and the block went on.",
+            why="an error of a statement reported it, and the block continued.",
             fix="let the error leave the block, and run it again.",
         )
 

@@ -1,14 +1,16 @@
-"""Which servers a PostgreSQL or a MariaDB knows as its primary and its replicas, for `regionkit init`. Nothing is changed.
+"""Which servers a PostgreSQL, MariaDB or MySQL knows as its primary and its replicas, for `regionkit init`. Nothing is changed.
 
-A primary knows where its replicas call from, not where they listen; a replica knows its primary's address. MariaDB's replicas
-say their address where they have `report_host`.
+A primary knows where its replicas connect from, not where they listen; a replica knows its primary's address. Replicas of
+MariaDB and MySQL tell their address where they have `report_host`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from regionkit.backends.sql.asking import Asking
+from regionkit.backends.sql.replication_state import channels, replicas_of, said
 from regionkit.contract.examination import Discovered
 from regionkit.core.deadline import Deadline
 from regionkit.facts.request import Kind
@@ -19,8 +21,8 @@ __all__ = ["discover"]
 _RECEIVER = "SELECT sender_host, sender_port FROM pg_stat_wal_receiver"
 _REPLICAS = """
 SELECT DISTINCT coalesce(host(client_addr), ''), coalesce(application_name, '') FROM pg_stat_replication ORDER BY 1, 2"""
-NO_PORT = "only its address is known: say where it listens."
-NOT_SEEN = "replicas of this server are there; the account may not see where (pg_read_all_stats)."
+NO_PORT = "only its address is known: add its port."
+NOT_SEEN = "this server has replicas; the account may not see their addresses (pg_read_all_stats)."
 
 
 def discover(endpoint: Any, deadline: Deadline) -> list[Discovered]:
@@ -59,19 +61,21 @@ def _postgres(asking: Asking, url: ParsedUrl) -> list[Discovered]:
 
 
 def _mariadb(asking: Asking, url: ParsedUrl) -> list[Discovered]:
+    """MariaDB and MySQL."""
     host, port = url.host or "", url.port or 3306
-    status = asking.named("SHOW SLAVE STATUS")
-    if status:
-        row = status[0]
-        primary = Discovered(host=str(row["Master_Host"]), port=int(row["Master_Port"]), role="primary")
-        return [Discovered(host=host, port=port, role="replica"), primary]
-    found = [
-        Discovered(host=host, port=port, role="replica" if str(asking.one("SELECT @@read_only")) == "1" else "primary")
-    ]
-    for row in asking.named("SHOW SLAVE HOSTS"):
-        there = str(row["Host"] or "")
-        note = (
-            "" if there else f"server_id {row['Server_id']}: it has no report_host, so nobody knows where it listens."
-        )
-        found.append(Discovered(host=there, port=int(row["Port"] or 3306) if there else 0, role="replica", note=note))
-    return found
+    rows = channels(asking)
+    if rows:
+        found = [Discovered(host=host, port=port, role="replica")]
+        return found + [
+            Discovered(host=said(row, "Source_Host"), port=int(said(row, "Source_Port")), role="primary")
+            for row in rows
+        ]
+    role = "replica" if str(asking.one("SELECT @@global.read_only")) == "1" else "primary"
+    return [Discovered(host=host, port=port, role=role), *map(_connected, replicas_of(asking))]
+
+
+def _connected(row: Mapping[str, Any]) -> Discovered:
+    """A replica that a primary lists."""
+    host = said(row, "Host")
+    note = "" if host else f"server_id {said(row, 'Server_id')}: it has no report_host, so its address is not known."
+    return Discovered(host=host, port=int(said(row, "Port") or 3306) if host else 0, role="replica", note=note)

@@ -41,7 +41,7 @@ from regionkit.facts.request import BlockMode, Kind, Request
 
 __all__ = ["AsyncSqlEndpoint", "AsyncSqlRows"]
 
-MARKED = "the marker of its idempotency key stands in that transaction, and commits with it or not at all."
+MARKED = "the marker of its idempotency key is in that transaction: both commit, or neither."
 
 
 class AsyncSqlRows(abc.ABC):
@@ -109,7 +109,7 @@ class AsyncSqlRows(abc.ABC):
                 store = self._context.store.name
                 raise ConfigurationError(
                     f"store {store!r} takes no idempotency key yet.",
-                    why="the table of its markers is not there.",
+                    why="its table of markers does not exist.",
                     fix="call kit.create_tables() once, before the first keyed write.",
                 ) from error
             raise
@@ -126,7 +126,7 @@ class AsyncSqlRows(abc.ABC):
             raise
 
     def _name_right(self, error: Exception) -> None:
-        """Raise what says which right the account lacks; the server is well, nothing else fails there."""
+        """Raise the error that names the missing right; the server is healthy, nothing else fails there."""
         right = lacking(self._context, error)
         if right is not None:
             raise ConfigurationError(right.what, why=right.why, fix=right.fix) from error

@@ -135,7 +135,7 @@ def _require_transactions(connection: sqlalchemy.Connection) -> None:
         return
     if commits_by_itself(connection):
         raise UsageError(
-            "each statement commits by itself here: there is no transaction to join.",
+            "each statement commits on its own here: there is no transaction to join.",
             why="the isolation level is AUTOCOMMIT, the driver commits by itself, or it is a read block.",
             fix="begin a transaction on a connection without AUTOCOMMIT; in a kit, use a write block.",
         )

@@ -121,7 +121,7 @@ class SqlEnlisted:
             raise UsageError(
                 "the transaction that was joined ended past SQLAlchemy.",
                 why="COMMIT or ROLLBACK was sent as a statement or by the driver, a statement committed by itself (MariaDB's "
-                "CREATE, ALTER and the like), or the server rolled it back; what stood in it may be committed or not.",
+                "CREATE, ALTER and the like), or the server rolled it back; its writes may be committed or not.",
                 fix="end transactions with commit() and rollback() of SQLAlchemy, and let errors of statements end them.",
                 committed="unknown",
             )
@@ -338,7 +338,7 @@ class SqlEnlisted:
 def _ended_by_call() -> UsageError:
     return UsageError(
         "a call before COMMIT ended the transaction that it runs in.",
-        fix="leave commit and rollback to whoever began the transaction.",
+        fix="leave commit and rollback to the code that began the transaction.",
     )
 
 
@@ -354,7 +354,7 @@ def _tell(told: list[Callable[[Committed], object]], outcome: Committed) -> None
         try:
             hear(outcome)
         except Exception:
-            LOG.exception("who was to hear the outcome %r of a transaction failed", outcome)
+            LOG.exception("a listener for the outcome %r of a transaction failed", outcome)
         except BaseException as error:  # an exit: the others hear of it first
             stop = error
     if stop is not None:

@@ -112,5 +112,5 @@ def watch(transaction: Any) -> None:
     elif kind not in _CLASSES.values():
         raise ConfigurationError(
             f"a {kind.__name__} cannot be joined.",
-            fix="hand in a transaction as SQLAlchemy begins it; or report the library that has one of its own.",
+            fix="pass a transaction of SQLAlchemy; report a library that has its own kind of transaction.",
         )

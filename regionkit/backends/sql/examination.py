@@ -11,6 +11,7 @@ import msgspec
 
 from regionkit.backends.sql.asking import Asking
 from regionkit.backends.sql.examination_mariadb import ask_mariadb
+from regionkit.backends.sql.examination_mysql import ask_mysql
 from regionkit.backends.sql.examination_postgres import ask_postgres
 from regionkit.contract.examination import Examined
 from regionkit.core.deadline import Deadline
@@ -45,7 +46,8 @@ def _asked(endpoint: Any, kind: Kind, deadline: Deadline, is_primary: bool) -> E
             case "postgresql":
                 return ask_postgres(asking)
             case "mysql" | "mariadb":
-                return ask_mariadb(asking)
+                is_mariadb = "mariadb" in str(asking.one("SELECT VERSION()") or "").lower()
+                return ask_mariadb(asking) if is_mariadb else ask_mysql(asking)
         return Examined(server="sqlite", version=str(asking.one("SELECT sqlite_version()") or ""), tables=asking.kept())
     finally:
         checkout.release()

@@ -40,6 +40,11 @@ _SLOTS = f"""
 SELECT slot_name, coalesce(wal_status, ''), coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)
 FROM pg_replication_slots WHERE NOT active AND NOT temporary ORDER BY 1 LIMIT {MOST_NAMED}"""  # noqa: S608
 
+_ZONE = """
+SELECT current_setting('TimeZone'),
+  concat(extract(epoch FROM timestamptz '2026-01-01')::bigint, ' ', extract(epoch FROM timestamptz '2026-07-01')::bigint)"""
+"""The name of the session's time zone, and when a day of its winter and of its summer began."""
+
 
 def ask_postgres(asking: Asking) -> Examined:
     """Ask on one account's connection."""
@@ -48,6 +53,8 @@ def ask_postgres(asking: Asking) -> Examined:
         str(name): str(value)
         for name, value in run("SELECT name, setting FROM pg_settings WHERE name = ANY (:names)", names=list(SETTINGS))
     }
+    for name, days in run(_ZONE):
+        settings |= {"time_zone": str(name), "zone_days": str(days)}
     recovers = bool(one("SELECT pg_is_in_recovery()"))
     if recovers:
         settings["replay_paused"] = "on" if one("SELECT pg_is_wal_replay_paused()") else "off"

@@ -188,7 +188,7 @@ class MariaServer:
 
 
 def _tls(given: dict[str, str]) -> ssl.SSLContext:
-    """Verified, with the host name checked; what a URL may add: whom to trust, and a certificate of the client's."""
+    """Verified, with the host name checked; a URL may add trusted authorities and a client certificate."""
     tls = ssl.create_default_context(cafile=given.get("ssl_ca"), capath=given.get("ssl_capath"))
     tls.minimum_version = ssl.TLSVersion.TLSv1_2
     if "ssl_cert" in given:

@@ -59,7 +59,7 @@ def take(connection: Connection, table: Table, claim: Claim) -> Marker | None:
     found = read_marker(connection, table, claim.key, current=True)
     if found is None:
         raise TransactionRolledBack(
-            "the marker of an idempotency key went while it was claimed.",
+            "the marker of an idempotency key was deleted while it was being claimed.",
             why="it was swept, being older than markers are kept.",
             fix="run the write again.",
         )

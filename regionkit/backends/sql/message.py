@@ -60,7 +60,7 @@ def message(connection: sqlalchemy.Connection, statements: Sequence[Statement]) 
     kinds = [_ends(statement.text) for statement in sent]
     if "COMMIT" in kinds[:-1]:
         raise UsageError(
-            "a message goes on behind its COMMIT.",
+            "a message continues after its COMMIT.",
             why="an error there would leave open whether the COMMIT was done.",
             fix="let COMMIT be the last of its message.",
         )
@@ -170,7 +170,7 @@ def _send(connection: Any, adapter: Any, sent: Sequence[Statement]) -> list[Answ
                 raise swallowed(f"the server answered COMMIT with {answer.tag}.")
             raise UsageError(
                 f"{statement.tag} was waited for, and {answer.tag} came.",
-                why="the statement did something else than what was asked for.",
+                why="the statement did something other than requested.",
                 fix="look at the statement's text.",
             )
     return answers

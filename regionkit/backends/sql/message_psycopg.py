@@ -147,7 +147,7 @@ def send(dbapi_connection: Any, statements: Sequence[Statement]) -> list[Answer]
         raise UsageError(
             f"{len(statements)} statements got {len(results)} answers.",
             why="one of the texts holds several statements, or does not end its own; all of them were done.",
-            fix="give each statement a text of its own.",
+            fix="pass each statement as a separate text.",
         )
     transformer = Transformer(driver)
     told: list[tuple[str, ...]] = [() for _ in results]

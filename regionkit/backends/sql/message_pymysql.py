@@ -89,7 +89,7 @@ def send(dbapi_connection: Any, statements: Sequence[Statement]) -> list[Answer]
         raise UsageError(
             f"{len(statements)} statements got {len(answers)} answers.",
             why="one of the texts holds several statements, or calls a procedure that answers; all of them were done.",
-            fix="give each statement a text of its own.",
+            fix="pass each statement as a separate text.",
         )
     return answers
 

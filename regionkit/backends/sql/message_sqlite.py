@@ -50,7 +50,7 @@ def _run(dbapi_connection: Any, driver: Any, text: str) -> Answer:
         raise UsageError(
             "a text holds several statements.",
             why="SQLite runs one at a time.",
-            fix="give each statement a text of its own.",
+            fix="pass each statement as a separate text.",
         ) from error
     finally:
         cursor.close()

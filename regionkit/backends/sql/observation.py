@@ -67,7 +67,7 @@ _POSTGRES_ROWS = """(SELECT json_agg(json_build_array(history, parent, fork, epo
  FROM (SELECT * FROM {history} ORDER BY epoch DESC LIMIT 64) AS h)"""
 # What a standby may have shown (`shown`) before it was asked, by the first that gives an answer. It shows a commit before it
 # counts it as replayed, so one record, the one in replay's hands, may be shown and not counted.
-# 1. The receiver streams: that record came by it, so it was received. A receiver that is begun anew counts from the start of
+# 1. The receiver streams: it delivered that record, so it was received. A receiver that starts again counts from the start of
 #    a segment; all before that was counted as replayed by then. So: is it streaming; then the received position; then the
 #    replayed one; in this order, and only where the first is not below the second.
 # 2. Replay is paused: it waits between two records, so the replayed position, read after that was seen, is exact.

@@ -32,7 +32,7 @@ def declared(capabilities: Capabilities, store: SqlStore) -> Capabilities:
         f"{whose} the application's: deadlines, time-outs and retries are its own; regionkit looks at a call's deadline before"
         " each statement and before COMMIT, and ends none that is under way",
         "a block there is one transaction; COMMIT and its position are two round trips",
-        "a promotion is not proved there: an operator says kit.adopt",
+        "a promotion is not proved there: an operator calls kit.adopt",
     )
     return replace(capabilities, notes=(*capabilities.notes, *notes))
 
@@ -63,7 +63,7 @@ def plain_engine(context: SqlContext) -> sqlalchemy.Engine:
     if isinstance(plain.pool, StaticPool | SingletonThreadPool):
         raise ConfigurationError(
             f"{where}: the engine's {type(plain.pool).__name__} gives one connection to several users at once.",
-            why="a read block makes its connection read-only, and every block is a transaction of its own.",
+            why="a read block makes its connection read-only, and every block is a separate transaction.",
             fix="let the engine have a QueuePool or a NullPool; a database in memory cannot be an endpoint.",
         )
     return plain
@@ -105,7 +105,7 @@ def server_for(context: SqlContext, engine: sqlalchemy.Engine) -> OwnEngineServe
         if _server(other) not in ("", kind.capabilities.server):
             raise ConfigurationError(
                 f"{where} is {kind.capabilities.server}, and {other.id!r} is {_server(other)}.",
-                why="a server copies only servers of its own kind, and their positions cannot be compared.",
+                why="servers of different kinds do not replicate from each other, and their positions cannot be compared.",
                 fix="put them into stores of their own.",
             )
     return kind(context)

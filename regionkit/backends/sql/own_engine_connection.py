@@ -258,7 +258,7 @@ class OwnEngineConnection(BlockConnection):
         raise OutcomeUnknown(
             "COMMIT was sent on the application's engine, and no answer came.",
             why=(str(cause).strip().splitlines() or [type(cause).__name__])[0],
-            fix="kit.resolve(error) finds it out where the write had an idempotency key; never run it again blindly.",
+            fix="kit.resolve(error) finds out if the write had an idempotency key; never run it again blindly.",
         ) from error
 
     def _rollback_impl(self) -> None:

@@ -125,7 +125,7 @@ class AsyncSqlPool:
             raise in_use(self._context, f"all {self._size} connections are in use.", fix)
 
     async def _with_permit(self, kind: Kind, deadline: Deadline, timeout: float) -> AsyncSqlCheckout:
-        """The same with a permit in hand, which is given back where it comes to nothing."""
+        """The same with a permit, which is released if it fails."""
         slots = self.slots[kind]
         connection: BlockConnection | None = None
         try:

@@ -148,13 +148,13 @@ class PostgresServer:
         if driver.pooled and not driver.info.options.startswith(f"-c {FIRST_LIMIT}="):
             raise ConfigurationError(
                 f"the options= in the URL of {endpoint.id!r} do not reach the server.",
-                why="what stands in front of it, PgBouncer say, drops them.",
+                why="a pooler in front of it, such as PgBouncer, drops them.",
                 fix="take them out, and give them to the account: ALTER ROLE name SET ...",
             )
         if READ_ONLY in driver.info.options and read_only != "on":
             raise ConfigurationError(
                 f"a connection for reads to {endpoint.id!r} of {self._context.store.name!r} is not read-only.",
-                why="what stands in front of the server, PgBouncer say, has dropped what regionkit sets when it connects.",
+                why="a pooler in front of the server, such as PgBouncer, has dropped the settings that regionkit sets on it.",
                 fix="give the endpoint a read_url whose account has default_transaction_read_only: "
                 "ALTER ROLE name SET default_transaction_read_only = on.",
             )

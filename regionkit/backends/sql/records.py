@@ -64,7 +64,7 @@ class SqlRecords:
                 if stands is not None or expected:
                     return stands
             raise unavailable(
-                self._context, f"record {record.key!r} was not put.", "others make it and take it away all the time."
+                self._context, f"record {record.key!r} was not put.", "others create and delete it all the time."
             )
 
         return self._run(deadline, work, within)
@@ -100,11 +100,11 @@ def _connection_of(within: Any) -> Connection:
     connection = plain.connection() if isinstance(plain, Session) else plain
     if not isinstance(connection, Connection):
         raise ConfigurationError(
-            f"a {type(within).__name__} is no SQL unit.", fix="hand in its native Session or Connection."
+            f"a {type(within).__name__} is not a SQL unit.", fix="hand in its native Session or Connection."
         )
     if connection._is_autocommit_isolation():
         raise ConfigurationError(
-            "a record cannot be changed within a unit that is no transaction.",
+            "a record cannot be changed within a unit that is not a transaction.",
             why="its connection commits each statement by itself.",
             fix="hand in what a write unit types with.",
         )

@@ -62,5 +62,5 @@ def registered(drivername: str, *, is_async: bool) -> str:
     )
     registry.impls[ours] = lambda: (
         found
-    )  # by name SQLAlchemy looks into the package, where another thread may not have put it yet
+    )  # by name SQLAlchemy searches the package, which another thread may not have filled yet
     return ours.replace(".", "+")

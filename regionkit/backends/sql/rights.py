@@ -82,7 +82,7 @@ def lacking_replication(context: SqlContext, error: BaseException) -> RegionUnav
         return lacks_right(
             context,
             "REPLICATION, by which the proof of a promotion is read",
-            f"ALTER ROLE {_account(context)} REPLICATION; or say kit.adopt(store, region) after each promotion.",
+            f"ALTER ROLE {_account(context)} REPLICATION; or call kit.adopt(store, region) after each promotion.",
             said,
         )
     if _NO_LINE in said:

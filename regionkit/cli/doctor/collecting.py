@@ -32,7 +32,7 @@ MORE_LOOKS = 5
 NEAR = 0.02
 """Seconds: what is nearer than that is near, whatever made it long."""
 DRIVERS = {
-    "sql": {"postgresql": "psycopg", "mariadb": "pymysql"},
+    "sql": {"postgresql": "psycopg", "mariadb": "pymysql", "mysql": "pymysql"},
     "redis": {"": "redis"},
     "mongo": {"": "pymongo"},
     "cassandra": {"": "cassandra-driver"},

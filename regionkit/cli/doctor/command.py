@@ -34,7 +34,9 @@ def doctor(options: argparse.Namespace) -> int:
             kits.append(stack.enter_context(kit_of(options)))
             passwords = written_passwords(options.config)
         for kit in kits:
-            print(f"asking the endpoints of {len(kit._topology.stores)} stores ...", file=sys.stderr, flush=True)
+            stores = len(kit._topology.stores)
+            named = f"{stores} store{'' if stores == 1 else 's'}"
+            print(f"examining the endpoints of {named} ...", file=sys.stderr, flush=True)
             facts = collect(kit, options.timeout, passwords)
             local, passwords = facts.local, ()
             looked_at += sum(e.examined is not None for e in facts.endpoints)

@@ -1,6 +1,6 @@
-"""What the application's own pieces say of themselves: `--app module:name` names a kit, a manager, an outbox, a cache ...
+"""Findings about parts of the application: `--app module:name` names a kit, a manager, an outbox, a cache ...
 
-Each pillar has a doctor of its own; here their answers become findings.
+Each pillar has its own checks; here their results become findings.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ def _outbox(name: str, outbox: Any, of: Of) -> Iterator[Finding]:
             "warning",
             f"{name} {report.outbox}",
             line,
-            "what was written here is not told elsewhere.",
-            "regionkit relay run MODULE:RELAY publishes; outbox.cases() names what is stuck.",
+            "events that were written are not published.",
+            "run `regionkit relay run MODULE:RELAY`; outbox.cases() lists blocked messages.",
         )
 
 
@@ -132,7 +132,7 @@ def _hospital(name: str, hospital: Any, of: Of) -> Iterator[Finding]:
             "warning",
             name,
             f"{stats.open} cases are open, and {stats.held} messages wait behind {stats.parked} keys.",
-            "they take no effect until somebody sees to them.",
+            "they take no effect until an operator handles them.",
             "regionkit hospital groups",
         )
 
@@ -161,7 +161,7 @@ def _cache(name: str, cache: Any, of: Of) -> Iterator[Finding]:
             subject,
             "the table's server does not answer.",
             f"{error}.",
-            "what is dirty stays in the buffer; bring the server back.",
+            "dirty values stay in the buffer; bring the server back.",
         )
     except ConfigurationError as error:
         yield Finding("D803", "error", subject, error.what, error.why, error.fix)
@@ -172,7 +172,7 @@ def _cache(name: str, cache: Any, of: Of) -> Iterator[Finding]:
             "error",
             subject,
             f"{state.parked} values are parked.",
-            "the table refused them: rows are older than what readers are given.",
+            "the table refused them: its rows are older than the values that readers get.",
             f"regionkit write-back list {name}",
         )
     if state.flusher:
@@ -180,7 +180,7 @@ def _cache(name: str, cache: Any, of: Of) -> Iterator[Finding]:
             "D803",
             "error",
             subject,
-            f"no flusher has worked for {state.flusher:.0f} s.",
-            "values are not written, and puts are refused when the buffer is full.",
+            f"no flusher has been active for {state.flusher:.0f} s.",
+            "values are not written to the table, and puts are refused when the buffer is full.",
             f"regionkit write-back run {name}",
         )

@@ -48,7 +48,7 @@ def _counted(findings: list[Finding], looked_at: int) -> str:
     count = Counter(f.severity for f in findings)
     words = [f"{count[s]} {s}{'' if count[s] == 1 else 's'}" for s in SEVERITIES if count[s]]
     endpoints = f"{looked_at} endpoint{'' if looked_at == 1 else 's'} examined"
-    return f"{endpoints}: {', '.join(words) or 'nothing to mend'}."
+    return f"{endpoints}: {', '.join(words) or 'no findings'}."
 
 
 def as_data(findings: list[Finding], local: str, looked_at: int) -> dict[str, Any]:

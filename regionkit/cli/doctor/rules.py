@@ -1,6 +1,6 @@
 """Rules that hold for every backend: facts in, findings out. Pure.
 
-A rule speaks of what is known and stays silent about the rest. The numbers stand here, each with its reason.
+A rule judges only what is known. The numbers are here, each with its reason.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from regionkit.cli.doctor.findings import Finding, Severity, in_order
 from regionkit.cli.doctor.rules_cassandra import cassandra
 from regionkit.cli.doctor.rules_mariadb import mariadb
 from regionkit.cli.doctor.rules_mongo import mongo
+from regionkit.cli.doctor.rules_mysql import mysql
 from regionkit.cli.doctor.rules_postgres import postgres
 from regionkit.cli.doctor.rules_reached import reached
 from regionkit.cli.doctor.rules_redis import redis
+from regionkit.cli.doctor.rules_sql import sql
 from regionkit.cli.doctor.rules_tables import tables
 
 __all__ = ["diagnose"]
@@ -35,16 +37,17 @@ CLOCKS_APART = 1.0
 CLOCKS_BREAK = 10.0
 """Seconds beyond which Cassandra's time stamps are refused."""
 FAR_BEHIND = 10.0
-"""Seconds of lag that are no passing thing: ten times the longest wait of any profile."""
+"""Seconds of lag that are not temporary: ten times the longest wait of any profile."""
 OLDEST = {
     "postgresql": (15,),
     "mariadb": (10, 6),
+    "mysql": (8, 0),
     "redis": (6, 2),
     "valkey": (7, 2),
     "mongodb": (6,),
     "cassandra": (4,),
 }
-"""Versions that the test suite runs on, or that regionkit needs."""
+"""The oldest versions that regionkit supports: the test suite runs on them, or it needs them."""
 
 
 def diagnose(facts: Facts, now: float) -> list[Finding]:
@@ -52,7 +55,7 @@ def diagnose(facts: Facts, now: float) -> list[Finding]:
     found = [*_configuration(facts), *reached(facts), *_versions(facts), *tables(facts)]
     for e in facts.endpoints:
         found += [*_wire(e, now), *_roles(e), *_distance(facts, e), *_clock(e), *_account(e)]
-    for rules in (postgres, mariadb, redis, mongo, cassandra):
+    for rules in (sql, postgres, mariadb, mysql, redis, mongo, cassandra):
         found += rules(facts)
     return in_order(found)
 
@@ -64,7 +67,7 @@ def _configuration(facts: Facts) -> Iterator[Finding]:
             "note",
             "configuration",
             "bookmarks are not signed.",
-            "whoever holds one can change what it says; that is right for trusted callers only.",
+            "a client can change one; unsigned bookmarks are for trusted callers only.",
             'set bookmark_keys = ["${BOOKMARK_KEY}"] before bookmarks leave your services.',
         )
     for path in facts.passwords:
@@ -72,9 +75,9 @@ def _configuration(facts: Facts) -> Iterator[Finding]:
             "D102",
             "warning",
             path,
-            "the password is written out in the file.",
-            "the file is copied, backed up and committed; the environment is not.",
-            "write ${NAME} in its place, and set NAME in the environment.",
+            "the file contains the password.",
+            "files are copied, backed up and committed; the environment is not.",
+            "write ${NAME} instead, and set NAME in the environment.",
         )
     for store in facts.stores.values():
         for caution in store.cautions:
@@ -88,7 +91,7 @@ def _configuration(facts: Facts) -> Iterator[Finding]:
                 store.name,
                 f"it has no endpoint in {facts.local}, where this process runs.",
                 "each of its reads leaves the region.",
-                "add a replica there, or leave it so if that is meant.",
+                "add a replica there, or ignore this if you want it so.",
             )
     for e in facts.endpoints:
         if not e.allowed:
@@ -96,9 +99,9 @@ def _configuration(facts: Facts) -> Iterator[Finding]:
                 "D105",
                 "note",
                 e.subject,
-                f"{e.region} is outside the store's residency; nobody connects there.",
-                "it is listed and not used.",
-                "allow the region, or take the endpoint out.",
+                f"{e.region} is outside the store's residency; regionkit does not connect there.",
+                "the endpoint is listed, but not used.",
+                "allow the region, or remove the endpoint.",
             )
 
 
@@ -106,7 +109,9 @@ def _wire(e: EndpointFacts, now: float) -> Iterator[Finding]:
     seen = e.examined
     if seen is None:
         if e.failed and e.state == "up":
-            yield Finding("D108", "warning", e.subject, "its settings could not be asked.", e.failed, "try it again.")
+            yield Finding(
+                "D108", "warning", e.subject, "its settings could not be read.", e.failed, "run the doctor again."
+            )
         return
     if seen.encrypted is False and not e.loopback:
         yield Finding(
@@ -114,8 +119,8 @@ def _wire(e: EndpointFacts, now: float) -> Iterator[Finding]:
             "warning",
             e.subject,
             "the connection is not encrypted.",
-            "data and, with some servers, the password can be read on the way.",
-            'take tls = "off" out of the endpoint, and give the server a certificate.',
+            "others on the network can read the data and, with some servers, the password.",
+            'remove tls = "off" from the endpoint, and give the server a certificate.',
         )
     if seen.certificate_ends is not None and seen.certificate_ends - now < ENDS_SOON:
         days = (seen.certificate_ends - now) / 86_400.0
@@ -123,22 +128,23 @@ def _wire(e: EndpointFacts, now: float) -> Iterator[Finding]:
             "D107",
             "warning",
             e.subject,
-            f"the server's certificate ends in {max(0.0, days):.1f} days.",
-            "from then on no connection is made.",
+            f"the server's certificate expires in {max(0.0, days):.1f} days.",
+            "then no new connection is possible.",
             "renew it now.",
         )
 
 
 def _roles(e: EndpointFacts) -> Iterator[Finding]:
     found = "primary" if e.is_primary else e.found
-    if e.declared and e.examined is not None and e.found in ("owner", "primary", "replica") and found != e.declared:
+    counts = e.examined is not None and not e.state.startswith("fenced")  # what is fenced is not used in any role
+    if e.declared and counts and e.found in ("owner", "primary", "replica") and found != e.declared:
         yield Finding(
             "D301",
             "warning",
             e.subject,
             f"the topology says {e.declared}, and the server is a {found}.",
-            "what the server reports wins; a process that starts while others are away begins with the wrong idea.",
-            f'write role = "{found}" for it, or promote the one that is meant.',
+            "the reported role takes precedence, but a process that starts while other servers are down uses the wrong one.",
+            f'write role = "{found}" for it, or promote the intended primary.',
         )
     if e.lag is not None and not e.is_primary and e.lag > FAR_BEHIND:
         yield Finding(
@@ -146,8 +152,8 @@ def _roles(e: EndpointFacts) -> Iterator[Finding]:
             "warning",
             e.subject,
             f"it may be {e.lag:.0f} s behind.",
-            "SESSION and BOUNDED reads go elsewhere.",
-            "look at its replication and its load.",
+            "SESSION and BOUNDED reads use other endpoints.",
+            "check its replication and its load.",
         )
 
 
@@ -166,7 +172,7 @@ def _distance(facts: Facts, e: EndpointFacts) -> Iterator[Finding]:
             "warning",
             e.subject,
             f"its round trip is {e.rtt * 1000:.0f} ms, and on a new connection {'; '.join(limits)}.",
-            "calls end in DeadlineExceeded though nothing is broken.",
+            "calls raise DeadlineExceeded although nothing is broken.",
             'choose profile = "gentle", or raise those two fields.',
         )
     others = [o for o in facts.of(e.store) if o.region != e.region and o.rtt is not None]
@@ -178,8 +184,8 @@ def _distance(facts: Facts, e: EndpointFacts) -> Iterator[Finding]:
                 "warning",
                 e.subject,
                 f"it is {e.rtt * 1000:.0f} ms away, and {near.endpoint} in another region {near.rtt * 1000:.0f} ms.",
-                "the local region always comes first, so reads take the longer way.",
-                "look whether $REGIONKIT_REGION, local= and the regions of the endpoints say what is meant.",
+                "the local region always comes first, so reads use the slower endpoint.",
+                "check $REGIONKIT_REGION, local= and the regions of the endpoints.",
             )
 
 
@@ -197,10 +203,10 @@ def _clock(e: EndpointFacts) -> Iterator[Finding]:
         severity,
         e.subject,
         f"the server's clock is {abs(seen.skew):.1f} s {'ahead of' if seen.skew > 0 else 'behind'} this machine's.",
-        "its time stamps order writes, and those of bookmarks are refused."
+        "time stamps order writes, and bookmarks with such time stamps are refused."
         if strict
-        else "what ends at a time (records, leases, caches) ends too early or too late.",
-        "let NTP set both clocks.",
+        else "whatever expires (records, leases, cached values) expires too early or too late.",
+        "synchronise both clocks with NTP.",
     )
 
 
@@ -214,8 +220,8 @@ def _account(e: EndpointFacts) -> Iterator[Finding]:
             "warning",
             e.subject,
             f"{seen.account} may do everything.",
-            "a mistake of the application is then a mistake of an administrator, also on a replica.",
-            "give the application an account of its own; its page lists the rights.",
+            "an error in the application then has an administrator's rights, on replicas too.",
+            "give the application its own account; the server's page lists the rights.",
         )
     for right, grant in seen.lacks:
         yield Finding(
@@ -223,7 +229,7 @@ def _account(e: EndpointFacts) -> Iterator[Finding]:
             "error",
             e.subject,
             f"{seen.account} lacks {right}.",
-            "bookmarks, idempotency keys or promotions fail where it is needed.",
+            "bookmarks, idempotency keys or promotions that need it fail.",
             grant,
         )
     if "writes" in seen.read_rights and "read-only" not in seen.read_rights:
@@ -232,8 +238,8 @@ def _account(e: EndpointFacts) -> Iterator[Finding]:
             "warning",
             e.subject,
             f"{seen.read_account}, the account of read_url, may write.",
-            "behind a pooler that drops settings nothing stops a write in a read block.",
-            "REVOKE its INSERT, UPDATE and DELETE; let it have SELECT alone.",
+            "behind a pooler that drops settings, nothing prevents a write in a read block.",
+            "REVOKE its INSERT, UPDATE and DELETE; leave it only SELECT.",
         )
     nobody = seen.server in ("redis", "valkey") and "password" not in seen.rights
     if not e.loopback and (nobody or (seen.server in ("mongodb", "cassandra") and not seen.account)):
@@ -241,8 +247,8 @@ def _account(e: EndpointFacts) -> Iterator[Finding]:
             "D505",
             "warning",
             e.subject,
-            "it asks for no password.",
-            "whoever reaches its port reads and writes everything.",
+            "it requires no password.",
+            "anybody who can reach its port can read and write everything.",
             "give it accounts, and name one in the URL.",
         )
 
@@ -273,7 +279,7 @@ def _versions(facts: Facts) -> Iterator[Finding]:
                     "warning",
                     e.subject,
                     f"it is {e.examined.version}, and another server of the store {'.'.join(map(str, newest))}.",
-                    "a replica that is older than its primary may stop at what it does not know.",
+                    "a replica that is older than its primary may stop at an unknown statement.",
                     "update replicas first, then the primary.",
                 )
     for driver in facts.drivers:

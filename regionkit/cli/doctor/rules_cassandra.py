@@ -11,11 +11,11 @@ from regionkit.facts.quorum import Replication, overlaps
 __all__ = ["cassandra"]
 
 ENOUGH = 3
-"""Replicas of a data centre of which one may be away at LOCAL_QUORUM."""
+"""Replicas of a data centre with which LOCAL_QUORUM tolerates the loss of one."""
 
 
 def cassandra(facts: Facts) -> Iterator[Finding]:
-    """Of every cluster; what is the cluster's is said once."""
+    """Of every cluster; findings about the whole cluster are reported once."""
     for store in facts.stores.values():
         ours = [e for e in facts.of(store.name) if e.examined is not None and e.examined.server == "cassandra"]
         if not ours:
@@ -25,6 +25,10 @@ def cassandra(facts: Facts) -> Iterator[Finding]:
         yield from _cluster(store.name, first, replication, set(store.datacenters))
         for e in ours:
             yield from _datacenter(e, dict(replication))
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _numbered(e: EndpointFacts, start: str) -> list[tuple[str, str]]:
@@ -42,8 +46,8 @@ def _datacenter(e: EndpointFacts, replication: dict[str, int]) -> Iterator[Findi
             "D442",
             "error",
             e.subject,
-            f"the keyspace wants {copies} replicas, and data centre {name} has {nodes} nodes.",
-            "statements that ask for more than there are fail.",
+            f"the keyspace needs {copies} replicas, and data centre {name} has {_counted(nodes, 'node')}.",
+            "statements that need more replicas than there are fail.",
             "add nodes, or ALTER KEYSPACE with fewer replicas.",
         )
     elif 0 < copies < ENOUGH:
@@ -51,8 +55,8 @@ def _datacenter(e: EndpointFacts, replication: dict[str, int]) -> Iterator[Findi
             "D441",
             "warning" if nodes >= ENOUGH else "note",
             e.subject,
-            f"the keyspace has {copies} replicas in data centre {name}, of {nodes} nodes.",
-            "at LOCAL_QUORUM no node may be away.",
+            f"the keyspace has {_counted(copies, 'replica')} in data centre {name}, on {_counted(nodes, 'node')}.",
+            "LOCAL_QUORUM does not tolerate the loss of a node.",
             f"ALTER KEYSPACE with {ENOUGH} replicas there, then nodetool repair and kit.create_tables().",
         )
     away = nodes - int(settings.get("connected", nodes))
@@ -61,9 +65,9 @@ def _datacenter(e: EndpointFacts, replication: dict[str, int]) -> Iterator[Findi
             "D446",
             "warning",
             e.subject,
-            f"{away} of {nodes} nodes of data centre {name} are not connected.",
+            f"{away} of {nodes} nodes of data centre {name} {'is' if away == 1 else 'are'} not connected.",
             "one more may leave rows without a quorum.",
-            "nodetool status says which; bring them back.",
+            "nodetool status shows which; bring them back.",
         )
     read, write = settings["read_level"], settings["write_level"]
     if copies and not overlaps((name, write), (name, read), tuple(sorted(replication.items()))):
@@ -71,8 +75,8 @@ def _datacenter(e: EndpointFacts, replication: dict[str, int]) -> Iterator[Findi
             "D443",
             "warning",
             e.subject,
-            f"a read at {read} may miss a write at {write}: {copies} replicas.",
-            "SESSION reads after a write are raised to a level that asks other data centres, or refused.",
+            f"a read at {read} may miss a write at {write}, with {_counted(copies, 'replica')}.",
+            "SESSION reads after a write are raised to a level that needs other data centres, or refused.",
             'options = { write_level = "LOCAL_QUORUM", read_level = "LOCAL_QUORUM" }',
         )
 
@@ -86,7 +90,7 @@ def _cluster(store: str, e: EndpointFacts, replication: Replication, named: set[
             "error",
             store,
             f"{settings['changed']}.",
-            "SESSION reads of sessions with a bookmark are refused until then.",
+            "SESSION reads with a bookmark are refused until the repair is confirmed.",
             "nodetool repair (or rebuild), then kit.create_tables().",
         )
     strange = sorted(name for name, _ in replication if name not in named)
@@ -95,8 +99,8 @@ def _cluster(store: str, e: EndpointFacts, replication: Replication, named: set[
             "D445",
             "note",
             store,
-            f"the keyspace has replicas in {', '.join(strange)}, which is no region of the topology.",
-            "data are there; residency is checked for regions of the topology only.",
+            f"the keyspace has replicas in {', '.join(strange)}, which no region of the topology names.",
+            "it holds data, but residency is checked only for regions of the topology.",
             "add the region, or datacenters = { region = name }.",
         )
     if settings.get("schemas", "1") != "1":
@@ -106,7 +110,7 @@ def _cluster(store: str, e: EndpointFacts, replication: Replication, named: set[
             store,
             f"its nodes have {settings['schemas']} versions of the schema.",
             "a table may be missing on some of them; create_tables() waits for them to agree.",
-            "nodetool describecluster says which; restart the one that stays behind.",
+            "nodetool describecluster shows which; restart the node that stays behind.",
         )
     logins = dict(_numbered(e, "logins:"))
     alone = sorted(name for name, count in logins.items() if count == "1" and int(settings.get(f"nodes:{name}", 1)) > 1)
@@ -118,6 +122,6 @@ def _cluster(store: str, e: EndpointFacts, replication: Replication, named: set[
             "warning",
             store,
             f"system_auth has one replica in {', '.join(alone)}.",
-            "while that node is away nobody can log in.",
+            "while that node is down, nobody can log in.",
             "ALTER KEYSPACE system_auth with as many replicas as nodes, at most 3 to 5, then nodetool repair system_auth.",
         )

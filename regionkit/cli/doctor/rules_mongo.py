@@ -1,6 +1,6 @@
 """Rules about a MongoDB replica set. Sources: MongoDB manual, "Replica Set Configuration", "replSetGetStatus". Pure.
 
-What is the set's is said once, of the member that was asked first.
+Findings about the whole set are reported once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _of_set(store: str, members: list[EndpointFacts]) -> Iterator[Finding]:
             "warning",
             subject,
             "writeConcernMajorityJournalDefault is false.",
-            "a majority acknowledges from memory: when it loses its power together, acknowledged writes are gone.",
+            "a majority acknowledges from memory: if it loses power at once, acknowledged writes are lost.",
             "set it to true with rs.reconfig().",
         )
     yield from _members(subject, e, members)
@@ -44,8 +44,8 @@ def _of_set(store: str, members: list[EndpointFacts]) -> Iterator[Finding]:
             "error",
             subject,
             f"{e.examined.settings['bad_members']}.",
-            "it serves nothing, and one more loss may leave the set without a majority.",
-            "look at rs.status() and at its log.",
+            "it serves no requests, and one more loss may leave the set without a majority.",
+            "check rs.status() and its log.",
         )
     yield from _majority(subject, e)
     for name, what in (("delayed", "is delayed on purpose"), ("untagged", "has no member tag `region`")):
@@ -56,7 +56,7 @@ def _of_set(store: str, members: list[EndpointFacts]) -> Iterator[Finding]:
                 subject,
                 f"{e.setting(name)} {what}.",
                 "reads never take a delayed member." if name == "delayed" else "regionkit does not use it.",
-                "take it out of the URL."
+                "remove it from the URL."
                 if name == "delayed"
                 else "tag it with the name of its region: rs.reconfig().",
             )
@@ -72,8 +72,8 @@ def _members(subject: str, e: EndpointFacts, members: list[EndpointFacts]) -> It
             "warning",
             subject,
             f"{', '.join(missing)} of the set is not in the URL.",
-            "it may be elected, and then nobody here finds the primary.",
-            "name every member that may be read or elected in the URL.",
+            "it may be elected, and then this application does not find the primary.",
+            "name in the URL every member that may be read or elected.",
         )
 
 
@@ -87,9 +87,9 @@ def _majority(subject: str, e: EndpointFacts) -> Iterator[Finding]:
             "warning",
             subject,
             f"{with_data} of its voting members hold data.",
-            "without one of them no majority acknowledges a write"
-            + ("." if with_data == voters else ", arbiter or not."),
-            "have at least three voting members with data.",
+            "if one of them fails, no majority acknowledges a write"
+            + ("." if with_data == voters else ", even with an arbiter."),
+            "run at least three voting members with data.",
         )
     elif int(voters) % 2 == 0:
         yield Finding(
@@ -97,15 +97,15 @@ def _majority(subject: str, e: EndpointFacts) -> Iterator[Finding]:
             "note",
             subject,
             f"it has {voters} voting members.",
-            "an even number survives no more losses than one member fewer.",
-            "give one of them no vote, or add one.",
+            "an even number tolerates no more failures than one member fewer.",
+            "take the vote from one of them, or add one.",
         )
     if int(e.setting("electable") or voters) < 2:
         yield Finding(
             "D434",
             "warning",
             subject,
-            "one member alone may be elected.",
-            "without it nobody takes writes.",
-            "give another one a priority.",
+            "only one member can be elected.",
+            "if it fails, no member takes writes.",
+            "give another member a priority above 0.",
         )

@@ -10,9 +10,9 @@ from regionkit.cli.doctor.findings import Finding
 __all__ = ["postgres"]
 
 BRANCHES = "tpc_branch"
-"""The table of transactions that stands where their branches run."""
+"""The table of transactions in the databases of their branches."""
 MANY_BYTES = 1 << 30
-"""Bytes that an idle slot keeps before it is a warning: a standby that was restarted has fetched them within a minute."""
+"""Bytes that an unused slot keeps before it is a warning: a standby that was restarted fetches them within a minute."""
 MODERN = ("replica", "logical")
 
 
@@ -23,7 +23,6 @@ def postgres(facts: Facts) -> Iterator[Finding]:
             continue
         has_copies = len(facts.of(e.store, e.partition)) > 1
         yield from _durable(e)
-        yield from _connections(facts, e)
         if e.is_primary:
             yield from _primary(e, has_copies)
         else:
@@ -48,7 +47,7 @@ def _durable(e: EndpointFacts) -> Iterator[Finding]:
             "warning",
             e.subject,
             "synchronous_commit is off.",
-            "a crash of the server loses the commits of its last moments, which were acknowledged.",
+            "a crash of the server loses its last acknowledged commits.",
             "ALTER SYSTEM SET synchronous_commit = on, unless that loss is accepted.",
         )
 
@@ -71,7 +70,7 @@ def _primary(e: EndpointFacts, has_copies: bool) -> Iterator[Finding]:
             "error",
             e.subject,
             "max_prepared_transactions is 0, and global transactions keep tables here.",
-            "PREPARE TRANSACTION is refused: such a transaction ends in TransactionAborted.",
+            "PREPARE TRANSACTION is refused: such a transaction raises TransactionAborted.",
             "ALTER SYSTEM SET max_prepared_transactions = 64 (the same on every replica), and restart.",
         )
     if e.setting("synchronous_standby_names") and e.setting("sync_standbys") == "0":
@@ -80,7 +79,7 @@ def _primary(e: EndpointFacts, has_copies: bool) -> Iterator[Finding]:
             "error",
             e.subject,
             "synchronous_standby_names names standbys, and none of them is connected.",
-            "each commit waits, until its deadline.",
+            "each commit waits until its deadline.",
             "bring the standby back, or empty synchronous_standby_names.",
         )
     lost = e.setting("lost_slots")
@@ -91,9 +90,9 @@ def _primary(e: EndpointFacts, has_copies: bool) -> Iterator[Finding]:
             "D406",
             "warning" if is_lost or large else "note",
             e.subject,
-            f"replication slot {name} is used by nobody and keeps {int(kept or 0) / 1e6:.0f} MB"
-            + (", and it is lost." if is_lost else "."),
-            "the server keeps its log for it until the disk is full.",
+            f"replication slot {name} has no consumer and keeps {int(kept or 0) / 1e6:.0f} MB"
+            + (", and it is invalid." if is_lost else "."),
+            "the server keeps WAL for it until the disk is full.",
             f"let its standby connect again, or SELECT pg_drop_replication_slot('{name}');",
         )
 
@@ -116,7 +115,7 @@ def _replica(facts: Facts, e: EndpointFacts) -> Iterator[Finding]:
             "error",
             e.subject,
             "its replay is paused.",
-            "it shows nothing new, and a failover to it would lose what came since.",
+            "it shows nothing new, and a failover to it loses later commits.",
             "SELECT pg_wal_replay_resume();",
         )
     elif e.setting("receives") == "off":
@@ -125,8 +124,8 @@ def _replica(facts: Facts, e: EndpointFacts) -> Iterator[Finding]:
             "error",
             e.subject,
             "it receives nothing from a primary.",
-            "it shows nothing new. (A standby that is fed from an archive alone is always far behind.)",
-            "look at primary_conninfo, and at the log of the standby.",
+            "it shows nothing new. (A standby that only reads an archive is always far behind.)",
+            "check primary_conninfo and the log of the standby.",
         )
     if e.setting("recovery_min_apply_delay") not in ("", "0"):
         yield Finding(
@@ -134,25 +133,8 @@ def _replica(facts: Facts, e: EndpointFacts) -> Iterator[Finding]:
             "warning",
             e.subject,
             f"recovery_min_apply_delay is {int(e.setting('recovery_min_apply_delay')) / 1000.0:g} s.",
-            "it is always that far behind: SESSION reads after a write never take it.",
-            "take it out of the topology, or set the delay to 0.",
-        )
-
-
-def _connections(facts: Facts, e: EndpointFacts) -> Iterator[Finding]:
-    store, most = facts.stores.get(e.store), e.setting("max_connections")
-    if store is None or not most:
-        return
-    usable = int(most) - int(e.setting("superuser_reserved_connections") or 0)
-    wanted = 2 * store.pool_size + 1
-    if wanted > usable:
-        yield Finding(
-            "D408",
-            "warning",
-            e.subject,
-            f"one process may open {wanted} connections, and the server takes {usable}.",
-            "the server refuses the rest under load: RegionUnavailable.",
-            "lower options.pool_size and max_overflow, or raise max_connections; count every process.",
+            "it is always that far behind: SESSION reads after a write never use it.",
+            "remove it from the topology, or set the delay to 0.",
         )
 
 
@@ -167,7 +149,7 @@ def _rights(e: EndpointFacts, has_copies: bool) -> Iterator[Finding]:
             "note",
             e.subject,
             f"{e.examined.account} lacks REPLICATION.",
-            "after a promotion the new primary takes no writes until an operator says `regionkit adopt`.",
+            "after a promotion the new primary takes no writes until an operator runs `regionkit adopt`.",
             f'ALTER ROLE "{e.examined.account}" REPLICATION; and a replication line in pg_hba.conf.',
         )
     if e.setting("synchronous_standby_names") and "reads statistics" not in rights:
@@ -176,6 +158,6 @@ def _rights(e: EndpointFacts, has_copies: bool) -> Iterator[Finding]:
             "warning",
             e.subject,
             f"{e.examined.account} lacks pg_read_all_stats, and commits wait for a standby.",
-            "waiting commits of other accounts are not seen, so what the standby shows counts as not proved.",
+            "waiting commits of other accounts are not visible, so what the standby shows is not proved.",
             f'GRANT pg_read_all_stats TO "{e.examined.account}";',
         )

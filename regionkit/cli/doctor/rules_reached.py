@@ -31,8 +31,8 @@ def reached(facts: Facts) -> Iterator[Finding]:
                     "error",
                     f"{store.name} {partition}".strip(),
                     "no endpoint takes its writes now.",
-                    "writes raise NoEligibleEndpoint or Fenced; reads go on at copies, without new promises.",
-                    "bring its primary back, or promote a replica and say `regionkit adopt`; see the other findings.",
+                    "writes raise NoEligibleEndpoint or Fenced; copies still serve reads, but nothing new is proved.",
+                    "bring its primary back, or promote a replica and run `regionkit adopt`; see the other findings.",
                 )
 
 
@@ -42,8 +42,8 @@ def _fenced(e: EndpointFacts) -> Finding:
         "error",
         e.subject,
         f"it is fenced: {e.state.removeprefix(FENCED)}.",
-        "what it holds is not, or not surely, this store's history; nothing is written there.",
-        e.advice or "correct its URL; after a promotion `regionkit adopt` says which primary counts.",
+        "its data may not be of this store's history, so nothing is written there.",
+        e.advice or "correct its URL; after a promotion name the valid primary with `regionkit adopt`.",
     )
 
 
@@ -54,11 +54,11 @@ def _unusable(e: EndpointFacts) -> Finding:
     elif LACKS in said or any(cause.cause in said for cause in Refused if cause is not Refused.STARTING):
         code, fix = "D202", next((cause.fix for cause in Refused if cause.cause in said), "give it that right.")
     else:
-        code, fix = "D201", "look at its URL, at the server, and at the network between."
+        code, fix = "D201", "check its URL, the server, and the network in between."
     return Finding(code, "error", e.subject, f"{said}.", _matters(e), e.advice or fix)
 
 
 def _matters(e: EndpointFacts) -> str:
     if e.declared == "replica" or e.found == "replica":
-        return "reads go to other copies, and each process keeps asking for it."
-    return "the store's writes are refused while nobody else takes them."
+        return "reads use other copies, and each process keeps trying it."
+    return "the store's writes are refused while no other endpoint takes them."

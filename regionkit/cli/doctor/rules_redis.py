@@ -28,10 +28,10 @@ def _eviction(e: EndpointFacts, cache_only: bool) -> Iterator[Finding]:
         return
     bounded = e.setting("maxmemory") not in ("", "0")
     if cache_only:
-        what = "an account of a cache can go: then every entry of it is a miss."
+        what = "the account of a cache can be evicted: then each of its entries is a miss."
         fix = "CONFIG SET maxmemory-policy volatile-lfu"
     else:
-        what = "histories, idempotency keys and records of regionkit go when memory is full, and promises with them."
+        what = "when memory is full, it evicts regionkit's histories, idempotency keys and records, and their promises fail."
         fix = "CONFIG SET maxmemory-policy noeviction (or a volatile- one)"
     yield Finding(
         "D421",
@@ -52,8 +52,8 @@ def _persistence(e: EndpointFacts, cache_only: bool) -> Iterator[Finding]:
             "warning",
             e.subject,
             "it has neither an append-only file nor snapshots.",
-            "after a restart it is empty: writes are Fenced until somebody adopts it, and the data are gone.",
-            "CONFIG SET appendonly yes, and in the server's file; or use the store for caches alone.",
+            "after a restart it is empty: the data are lost, and writes raise Fenced until an operator adopts it.",
+            "CONFIG SET appendonly yes, and in the server's file; or use the store only for caches.",
         )
     if e.setting("aof_enabled") == "1" and e.setting("appendfsync") == "no":
         yield Finding(
@@ -61,7 +61,7 @@ def _persistence(e: EndpointFacts, cache_only: bool) -> Iterator[Finding]:
             "warning",
             e.subject,
             "appendfsync is no.",
-            "a crash of the machine loses what the system had not written yet, some half a minute.",
+            "a crash of the machine loses what the system has not written yet, up to about half a minute.",
             "CONFIG SET appendfsync everysec (or always), and in the server's file.",
         )
     failed = [name for name in ("aof_last_write_status", "rdb_last_bgsave_status") if e.setting(name) == "err"]
@@ -72,8 +72,8 @@ def _persistence(e: EndpointFacts, cache_only: bool) -> Iterator[Finding]:
             "error",
             e.subject,
             f"its last write to disk failed ({', '.join(failed)}).",
-            "what it holds is not on disk" + (", and it refuses writes." if stops else "."),
-            "look at its log: the disk is full, or the folder is not writable.",
+            "its data are not on disk" + (", and it refuses writes." if stops else "."),
+            "check its log: the disk is full, or the folder is not writable.",
         )
 
 
@@ -85,7 +85,7 @@ def _replication(e: EndpointFacts, has_copies: bool) -> Iterator[Finding]:
                 "note",
                 e.subject,
                 f"repl-backlog-ttl is {e.setting('repl-backlog-ttl')} s.",
-                "when all replicas were away that long the primary takes another replication id; bookmarks of before say "
+                "if all replicas are disconnected that long, the primary changes its replication id, and older bookmarks say "
                 '"read from the owner".',
                 "CONFIG SET repl-backlog-ttl 0, and in the server's file.",
             )
@@ -96,7 +96,7 @@ def _replication(e: EndpointFacts, has_copies: bool) -> Iterator[Finding]:
             "error",
             e.subject,
             "replica-read-only is off.",
-            "whoever writes there has data that the primary does not have, and that vanish.",
+            "writes there are not on the primary, and they are lost at the next synchronisation.",
             "CONFIG SET replica-read-only yes, and in the server's file.",
         )
     if e.setting("master_link_status") == "down":
@@ -106,5 +106,5 @@ def _replication(e: EndpointFacts, has_copies: bool) -> Iterator[Finding]:
             e.subject,
             "its link to the primary is down.",
             "it shows nothing new.",
-            "look at REPLICAOF, at masterauth, and at the network between.",
+            "check REPLICAOF, masterauth, and the network in between.",
         )

@@ -41,10 +41,10 @@ def _missing(facts: Facts, e: EndpointFacts) -> Iterator[Finding]:
             "D601",
             "warning",
             e.subject,
-            f"it lacks {', '.join(missing)} of regionkit.",
-            'without a history bookmarks say "read from the owner", and promotions are not told; '
+            f"it lacks regionkit's tables {', '.join(missing)}.",
+            'without a history, bookmarks say "read from the owner", and promotions are not recognised; '
             "idempotency keys are refused.",
-            "call kit.create_tables() once, and whenever you deploy.",
+            "call kit.create_tables() once, and at each deployment.",
         )
 
 
@@ -59,7 +59,7 @@ def _versions(facts: Facts, e: EndpointFacts) -> Iterator[Finding]:
             "D602",
             "error",
             e.subject,
-            f"table {name} is of version {version}, and this regionkit needs {want}.",
+            f"table {name} has version {version}, and this regionkit needs {want}.",
             "a newer regionkit changed it." if newer else "an older regionkit made it.",
             "update this application's regionkit."
             if newer
@@ -74,7 +74,7 @@ def _writers(e: EndpointFacts) -> Iterator[Finding]:
             "D603",
             "warning",
             e.subject,
-            f"others may write the tables of regionkit: {', '.join(e.examined.writers)}.",
-            "a row that another hand changes there breaks promises: histories, idempotency keys, placements.",
-            "take the rights on the tables NAMESPACE_rk_... from them, unless they run the same application.",
+            f"other accounts may write the tables of regionkit: {', '.join(e.examined.writers)}.",
+            "a row that others change there breaks promises: histories, idempotency keys, placements.",
+            "revoke their rights on the tables NAMESPACE_rk_..., unless they run the same application.",
         )

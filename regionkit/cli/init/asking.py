@@ -21,7 +21,7 @@ def answers(options: argparse.Namespace, made: Callable[[argparse.Namespace], Pl
     Raises:
         ConfigurationError: what was answered cannot be used.
     """
-    print("One store, its primary first. Leave an answer empty to take what stands in brackets.", file=sys.stderr)
+    print("One store, its primary first. Leave an answer empty to use the default in brackets.", file=sys.stderr)
     given: list[str] = []
     while len(given) < MOST_ENDPOINTS:
         what = f"URL of replica {len(given)} (empty: no more)" if given else "URL of the primary"

@@ -35,7 +35,7 @@ def init(options: argparse.Namespace) -> int:
     """Write the file. Nothing is written over: 2 where it is there."""
     path = Path(options.config)
     if path.exists():
-        raise ConfigurationError(f"{path} is there already.", fix="name another file with --config, or move it away.")
+        raise ConfigurationError(f"{path} already exists.", fix="name another file with --config, or move this one.")
     plan = _plan(options)
     text = text_of(plan)
     names = dict.fromkeys((BOOKMARK_KEY, *_VARIABLE.findall(text)), "x" * 40)
@@ -58,7 +58,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         return _of_flags(options)
     if not sys.stdin.isatty():
         raise ConfigurationError(
-            "init was not told what to write, and there is no terminal to ask on.",
+            "init has no arguments, and there is no terminal to ask on.",
             fix="give --endpoint REGION=URL for each endpoint, the primary first; or --from URL of a running server.",
         )
     return answers(options, _of_flags)
@@ -77,8 +77,8 @@ def _of_flags(options: argparse.Namespace) -> Plan:
     if len(backends) > 1:
         raise ConfigurationError(
             f"the endpoints are of {len(backends)} kinds: {', '.join(sorted(backends))}.",
-            why="a server copies only servers of its own kind.",
-            fix="write one store; others are added in the file.",
+            why="servers of different kinds do not replicate from each other.",
+            fix="write one store; add others in the file.",
         )
     [backend] = backends
     store = options.store or database_of(places[0].url) or "main"

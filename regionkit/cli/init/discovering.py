@@ -43,8 +43,8 @@ def discovered(options: argparse.Namespace) -> Plan:
     backend = backend_of(url)
     if backend == "redis":
         raise ConfigurationError(
-            "a Redis server is not asked for its replicas.",
-            why="it knows them by addresses that clients often cannot reach.",
+            "--from does not work with Redis.",
+            why="it knows its replicas by addresses that clients often cannot reach.",
             fix="give --endpoint REGION=URL for each.",
         )
     named = _named(options.region)
@@ -59,7 +59,7 @@ def discovered(options: argparse.Namespace) -> Plan:
     places = []
     for number, server in enumerate(sorted(found, key=lambda one: one.role != "primary"), start=1):
         region = _region(server, named) or f"region-{number}"
-        note = server.note or ("" if _region(server, named) else "the region is a guess: give it its name.")
+        note = server.note or ("" if _region(server, named) else "the region is a guess: replace it.")
         address = _at(url, server) if server.port else ""
         places.append(Place(region if address else "", server.role, hidden(address, store, known), note))
     return Plan(namespace, store, backend, tuple(places), variables=_variables(known))
@@ -91,7 +91,7 @@ def _named(given: list[str]) -> dict[str, str]:
 
 
 def _region(server: Discovered, named: dict[str, str]) -> str:
-    """As it was said on the command line, by the server, or by its host's name."""
+    """From the command line, from the server, or from its host's name."""
     address = f"{server.host}:{server.port}"
     said = named.get(address) or named.get(server.host) or named.get(server.region) if named else ""
     return said or server.region or region_in(server.host)

@@ -120,8 +120,8 @@ def text_of(plan: Plan) -> str:
     """The file."""
     regions = list(dict.fromkeys(place.region for place in plan.places if place.region))
     lines = [
-        "# Written by `regionkit init`; `regionkit doctor` says what is not right yet.",
-        "# ${NAME} comes from the environment, and is put in after a URL was read: no percent-encoding.",
+        "# Written by `regionkit init`; `regionkit doctor` reports what is wrong or risky.",
+        "# ${NAME} comes from the environment and is inserted after the URL was parsed: do not percent-encode it.",
         "",
         f'namespace = "{plan.namespace}"  # prefix of every table, key and queue that regionkit makes',
         'profile = "balanced"  # all time-outs at once: "gentle" for far regions, "aggressive" for near ones',
@@ -152,21 +152,21 @@ def _cluster(plan: Plan) -> list[str]:
     lines += [f'url = "{plan.url}"']
     if plan.datacenters:
         named = ", ".join(f'"{region}" = "{name}"' for region, name in plan.datacenters)
-        lines += [f"datacenters = {{ {named} }}  # data centres that are not called as their regions"]
+        lines += [f"datacenters = {{ {named} }}  # data centres whose names differ from their regions"]
     elif plan.backend == "cassandra":
-        lines += ['# datacenters = { us-east-1 = "dc1" }  # where a data centre is not called as its region']
+        lines += ['# datacenters = { us-east-1 = "dc1" }  # if a data centre has another name than its region']
     return lines + [f"# {place.region or place.url}: {place.note}" for place in plan.places if place.note]
 
 
 def _endpoint(store: str, place: Place) -> list[str]:
     if not place.url:
-        return ["", f"# a {place.role} is there, and cannot be written down. {place.note}"]
+        return ["", f"# a {place.role} exists, but its address is not complete. {place.note}"]
     note = [f"# {place.note}"] if place.note else []
     return [
         "",
         *note,
         f"[[stores.{store}.endpoints]]",
         f'region = "{place.region}"',
-        f'role = "{place.role}"  # where to begin; what the server reports wins',
+        f'role = "{place.role}"  # initial value; the role that the server reports takes precedence',
         f'url = "{place.url}"',
     ]

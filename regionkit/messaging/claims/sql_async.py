@@ -140,7 +140,7 @@ class AsyncSqlClaims:
                     raise
                 raise ConfigurationError(
                     f"{self._backing.name!r} has no table {self._table!r}.",
-                    why="that is where calls are kept.",
+                    why="calls are kept there.",
                     fix="call create_tables() of the records once, and whenever you deploy.",
                 ) from error
         raise AssertionError("the last run returns or raises")

@@ -22,6 +22,6 @@ def database_at(url: str) -> Any:
         return MongoClient(url, connect=False).get_default_database()
     except (PyMongoError, ValueError):  # whose texts may have the URL in them
         raise ConfigurationError(
-            "that is no URL of a MongoDB database.",
+            "that is not a URL of a MongoDB database.",
             fix="write mongodb://host,host/database?replicaSet=name, with the name of a database.",
         ) from None

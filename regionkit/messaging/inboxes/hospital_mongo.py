@@ -45,7 +45,7 @@ class MongoHospital:
             raise ConfigurationError(
                 f"a cipher for the hospital of {backing.name!r}.",
                 why="an inbox in MongoDB keeps messages as they came.",
-                fix="leave cipher= out; redact= says what is shown.",
+                fix="leave cipher= out; redact= limits what is shown.",
             )
         self._backing = backing
 
@@ -68,7 +68,7 @@ class MongoHospital:
         for found in unit.native.get_collection(name, codec_options=_PLAIN).aggregate(asked):
             return float(found["now"])
         raise ConfigurationError(
-            f"there are no tables of a hospital in {self._backing.name!r}.",
+            f"no hospital collections exist in {self._backing.name!r}.",
             fix="call create_tables() of the inbox once, and check that namespace= is the inbox's.",
         )
 
@@ -97,7 +97,7 @@ class MongoHospital:
         self.now(unit)
         found = self._of(unit, HOSPITAL).find_one({"id": id})
         if found is None:
-            raise NoSuchCase(f"there is no case {id[:40]!r}.", fix="`cases` lists them, `groups` what they come from.")
+            raise NoSuchCase(f"there is no case {id[:40]!r}.", fix="`cases` lists them, `groups` their causes.")
         return case_in(found)
 
     def locked_of(self, unit: Unit, found: dict[str, Any], most: int) -> list[Case]:

@@ -44,7 +44,7 @@ class AsyncMongoHospital:
             raise ConfigurationError(
                 f"a cipher for the hospital of {backing.name!r}.",
                 why="an inbox in MongoDB keeps messages as they came.",
-                fix="leave cipher= out; redact= says what is shown.",
+                fix="leave cipher= out; redact= limits what is shown.",
             )
         self._backing = backing
 
@@ -67,7 +67,7 @@ class AsyncMongoHospital:
         async for found in await unit.native.get_collection(name, codec_options=_PLAIN).aggregate(asked):
             return float(found["now"])
         raise ConfigurationError(
-            f"there are no tables of a hospital in {self._backing.name!r}.",
+            f"no hospital collections exist in {self._backing.name!r}.",
             fix="call create_tables() of the inbox once, and check that namespace= is the inbox's.",
         )
 
@@ -96,7 +96,7 @@ class AsyncMongoHospital:
         await self.now(unit)
         found = await self._of(unit, HOSPITAL).find_one({"id": id})
         if found is None:
-            raise NoSuchCase(f"there is no case {id[:40]!r}.", fix="`cases` lists them, `groups` what they come from.")
+            raise NoSuchCase(f"there is no case {id[:40]!r}.", fix="`cases` lists them, `groups` their causes.")
         return case_in(found)
 
     async def locked_of(self, unit: AsyncUnit, found: dict[str, Any], most: int) -> list[Case]:

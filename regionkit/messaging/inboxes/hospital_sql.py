@@ -150,7 +150,7 @@ class SqlHospital:
         asked = (self._for(unit)).case
         row = (unit.native.execute(asked.with_for_update() if lock else asked, {"b_case": id})).first()
         if row is None:
-            raise NoSuchCase(f"there is no case {id[:40]!r}.", fix="`cases` lists them, `groups` what they come from.")
+            raise NoSuchCase(f"there is no case {id[:40]!r}.", fix="`cases` lists them, `groups` their causes.")
         return case_of(row, self._cipher)
 
     def locked_of(self, unit: Any, found: dict[str, Any], most: int) -> list[Case]:

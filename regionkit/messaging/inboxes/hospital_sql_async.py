@@ -149,7 +149,7 @@ class AsyncSqlHospital:
         asked = (await self._for(unit)).case
         row = (await unit.native.execute(asked.with_for_update() if lock else asked, {"b_case": id})).first()
         if row is None:
-            raise NoSuchCase(f"there is no case {id[:40]!r}.", fix="`cases` lists them, `groups` what they come from.")
+            raise NoSuchCase(f"there is no case {id[:40]!r}.", fix="`cases` lists them, `groups` their causes.")
         return case_of(row, self._cipher)
 
     async def locked_of(self, unit: Any, found: dict[str, Any], most: int) -> list[Case]:

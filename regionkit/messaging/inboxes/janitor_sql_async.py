@@ -74,7 +74,7 @@ class AsyncSqlSweeping:
                     raise
                 raise ConfigurationError(
                     f"the inbox in {self.backing.name!r} lacks partitions for {len(missing)} days that messages may be of.",
-                    why=f"they are made {AHEAD} days ahead, and this account may not.",
+                    why=f"they are made {AHEAD} days ahead, and this account lacks the right.",
                     fix=f"let it own table {rows.inbox.name}, or run a consumer as an account that does.",
                 ) from error
 

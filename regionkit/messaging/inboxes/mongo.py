@@ -233,7 +233,7 @@ class MongoInbox(KeptInbox):
         if missing:
             raise ConfigurationError(
                 f"the inbox in {self.backing.name!r} has no collection {missing[0]}.",
-                why="claims, gates and cases are kept beside the data.",
+                why="claims, gates and cases are kept in the data's database.",
                 fix="call create_tables() of the inbox once, inside a kit kit.create_tables(); and whenever you deploy.",
             )
 

@@ -2,7 +2,7 @@
 
 1. The effect of a handler with effect="redis" is a list of commands (`effect_commands`). The script looks at record, types and
    numbers first, then does them, and writes the record last: all of it or nothing, as the server does one thing at a time.
-2. A server that evicts, or keeps nothing on disk, can lose a record beside an effect: `transactional` is said only of one with
+2. A server that evicts, or keeps nothing on disk, can lose a record beside an effect: `transactional` is true only for one with
    noeviction and an append-only file. A failover loses what it had not copied, record and effect alike.
 3. Keys of any slot: a Cluster is refused by name.
 """

@@ -68,7 +68,7 @@ def tables_expected(name: str) -> Iterator[None]:
             raise
         raise ConfigurationError(
             f"the inbox in {name!r} has no tables.",
-            why="claims, gates and cases are kept beside the data.",
+            why="claims, gates and cases are kept in the data's database.",
             fix="call create_tables() of the inbox once, inside a kit kit.create_tables(); and whenever you deploy.",
         ) from error
 

@@ -43,7 +43,7 @@ def notes_of(told: Sequence[bytes]) -> tuple[str, ...]:
     if info.get("aof_enabled") != "1":
         notes.append("no append-only file: a restart loses what came after the last snapshot, or all")
     else:
-        notes.append("a crash of the server loses what appendfsync had not written, mostly a second")
+        notes.append("a crash of the server loses what appendfsync has not written, normally one second")
     if int(info.get("redis_version", "0").partition(".")[0]) < 7:
         notes.append("before Redis 7 a trim of undelivered entries goes unnoticed")
     return tuple(notes)

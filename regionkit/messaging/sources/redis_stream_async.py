@@ -114,7 +114,7 @@ class AsyncRedisStream:
         """
         if self.group is None:
             raise ConfigurationError(
-                f"stream {self.name!r} is read by nobody.",
+                f"stream {self.name!r} has no reader.",
                 why="members of a group share its messages, and each group gets all.",
                 fix='say which: group="billing".',
             )
@@ -184,7 +184,7 @@ class AsyncRedisStream:
         self._mine.clear()
         self._later.clear()
         if await self._make_group(Deadline(self._clock, ANSWER_WITHIN)) and left:
-            why = "the group is gone, and had entries that nobody had acknowledged: the server was flushed, or lost its data"
+            why = "the group no longer exists, and had unacknowledged entries: the server was flushed, or lost its data"
             self._gap = self._hole(why, left)
 
     def _hole(self, why: str, lost: int, *, skip: bool = False) -> SourceGap:
@@ -194,7 +194,7 @@ class AsyncRedisStream:
             fix=(
                 "call skip_gap() to continue after them, and trim only with trim()." if skip else "trim only by trim()."
             )
-            + " What is published by an outbox can be published anew from its rows.",
+            + " An outbox can publish its messages again from its rows.",
             source=self.name,
             lost=lost,
         )

@@ -163,7 +163,7 @@ def fleet(**sizes: int | Sequence[str] | Mapping[str, int]) -> Iterator[Fleet]:
         fleet.postgresql.primary.url
 
     Raises:
-        ServerUnavailable: One of them is to be had nowhere.
+        ServerUnavailable: One of them is not available from any provider.
         TypeError: There is no such kind.
     """
     if unknown := sizes.keys() - _KINDS.keys():

@@ -68,7 +68,7 @@ class Unmanaged:
     def _refuse(self, what: str) -> NoReturn:
         raise NotControllable(
             f"The server at {self._where.hostname}:{self._where.port} was given by {self._source} and cannot be {what} "
-            f"by the test kit. Unset the variable to let the kit start servers of its own."
+            f"by the test kit. Unset the variable to let the kit start its own servers."
         )
 
 
@@ -266,7 +266,7 @@ def wait_until(condition: Callable[[], object], what: str, timeout: float = 30.0
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"Waited {timeout} s in vain until {what}.")
+            raise TimeoutError(f"Waited {timeout} s, and it did not happen that {what}.")
         time.sleep(0.003)
 
 

@@ -293,6 +293,7 @@ class ServerProcess:
         """SIGKILL the process and everything it has started, and return when all are gone."""
         if self._process is None:
             return
+        self.freeze()  # or a child that it starts meanwhile outlives it, and holds the server's memory and port
         family = process_tree(self._process.pid) if self.alive else []
         for pid in family:
             _signal(pid, signal.SIGKILL)

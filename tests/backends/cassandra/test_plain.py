@@ -116,7 +116,7 @@ def test_a_keyspace_that_changes_is_noticed(session: Any, cassandra_store_rig: C
 
 def test_what_can_not_serve_is_refused_by_name(session: Any, cassandra_store_rig: CassandraStoreRig) -> None:
     """No session, no keyspace, no local data centre, settings of the old kind, and one that is shut down."""
-    with pytest.raises(ConfigurationError, match="is no session"):
+    with pytest.raises(ConfigurationError, match="is not a session"):
         endpoint_of(session.cluster)
     with pytest.raises(ConfigurationError, match="no keyspace"):
         endpoint_of(session.cluster.connect())

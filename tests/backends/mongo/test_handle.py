@@ -500,7 +500,7 @@ def test_an_account_that_is_refused(mongo_store_rig: MongoRig) -> None:
 
 
 def test_a_server_without_tls_is_refused(mongo_store_rig: MongoRig) -> None:
-    """TLS that was asked for and is not to be had: no connection, no plain text."""
+    """TLS that is required and not available: no connection, no plain text."""
     host = mongo_store_rig.servers.node("us-east-1").address
     endpoint = endpoint_of(MongoStore("orders", url=f"mongodb://{host}/test?tls=true"))
     with pytest.raises(RegionUnavailable):

@@ -338,3 +338,27 @@ async def test_an_endpoint_on_the_applications_engine_takes_no_branch(rig: Rig) 
         with pytest.raises(ConfigurationError, match="takes no branches"):
             await backend.branch(within(), 1.0)
     await engine.dispose()
+
+
+async def test_a_connection_that_took_no_writes_serves_no_later_branch(endpoint: Any, rig: Rig) -> None:
+    """A session keeps the default that it began with: branches would fail long after the database is writable again."""
+    if rig.server != "postgresql":
+        pytest.skip("PostgreSQL's way of making a database read-only")
+    engine = sqlalchemy.create_engine(rig.urls[0], isolation_level="AUTOCOMMIT")
+    with engine.connect() as db:
+        db.execute(text("ALTER ROLE CURRENT_USER SET default_transaction_read_only = on"))
+        try:
+            for own in (False, True):
+                async with AsyncOpened(endpoint, rig) as branch:
+                    with pytest.raises(sqlalchemy.exc.DBAPIError, match="read-only"):
+                        if own:
+                            await branch.message([Statement("INSERT INTO orders VALUES (811, 'tea')")])
+                        else:
+                            await (await branch.native()).execute(text("INSERT INTO orders VALUES (811, 'tea')"))
+        finally:
+            db.execute(text("ALTER ROLE CURRENT_USER RESET default_transaction_read_only"))
+    engine.dispose()
+    async with AsyncOpened(endpoint, rig) as branch:
+        await (await branch.native()).execute(text("INSERT INTO orders VALUES (811, 'tea')"))
+        await committed(branch, rig)
+    assert is_there(rig, 811)

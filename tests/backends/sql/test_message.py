@@ -192,7 +192,7 @@ def test_what_a_block_set_is_put_back_behind_its_commit(postgresql_rig: Rig) -> 
 def test_commit_is_the_last_of_its_message(rig: Rig) -> None:
     """An error behind it would be taken for its own."""
     with Opened(rig.urls[0]) as checkout:
-        with pytest.raises(UsageError, match="behind its COMMIT"):
+        with pytest.raises(UsageError, match="after its COMMIT"):
             sent(checkout, insert(1), Statement("COMMIT"), COUNT)
         assert (sent(checkout, COUNT))[0].rows == ((0,),)
 

@@ -191,7 +191,7 @@ async def test_what_a_block_set_is_put_back_behind_its_commit(postgresql_rig: Ri
 async def test_commit_is_the_last_of_its_message(rig: Rig) -> None:
     """An error behind it would be taken for its own."""
     async with AsyncOpened(rig.urls[0]) as checkout:
-        with pytest.raises(UsageError, match="behind its COMMIT"):
+        with pytest.raises(UsageError, match="after its COMMIT"):
             await sent(checkout, insert(1), Statement("COMMIT"), COUNT)
         assert (await sent(checkout, COUNT))[0].rows == ((0,),)
 

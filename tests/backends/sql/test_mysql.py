@@ -226,7 +226,7 @@ def test_nobody_reads_a_copy_that_is_all_of_another_kind(mariadb_rig: Rig, mysql
 
 
 def test_a_proxy_that_greets_in_anothers_name(mysql_rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The two do not know each other's variables: it is said what lies, and what to set."""
+    """The two do not know each other's variables: the error names the liar, and what to set."""
     monkeypatch.setattr(Bounded, "is_mariadb", property(lambda self: True))
     with RegionKit(topology_of(mysql_rig.urls[:1]), local=REGIONS[0]) as kit, kit.session() as s:
         with pytest.raises(ConfigurationError, match="greeting") as caught, s.write("orders") as db:

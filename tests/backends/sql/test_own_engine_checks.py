@@ -96,7 +96,7 @@ def test_a_redis_client_is_refused(made: Any) -> None:
 
 
 def test_a_memory_store_takes_no_client() -> None:
-    """It is said when the store is described."""
+    """It is refused when the store is described."""
     with pytest.raises(ConfigurationError, match="takes a url"):
         MemoryStore("orders", endpoints=[Endpoint("us-east-1", Role.PRIMARY, client=object())])
 

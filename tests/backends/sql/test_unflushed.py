@@ -77,7 +77,7 @@ def test_copies_of_an_owner_at_rest_are_fresh(postgresql_rig: Rig, own: bool) ->
 
 
 def test_who_may_not_do_that_waits(postgresql_rig: Rig) -> None:
-    """The server refuses: the endpoint is well, and the connection stays."""
+    """The server refuses: the endpoint is healthy, and the connection stays."""
     with RegionKit(postgresql_rig.topology(), local=HERE, bookmark_keys=[KEY]) as kit:
         seen(kit)
         shard = kit._store("orders").shards[0]

@@ -76,7 +76,7 @@ async def test_copies_of_an_owner_at_rest_are_fresh(postgresql_rig: Rig, own: bo
 
 
 async def test_who_may_not_do_that_waits(postgresql_rig: Rig) -> None:
-    """The server refuses: the endpoint is well, and the connection stays."""
+    """The server refuses: the endpoint is healthy, and the connection stays."""
     async with AsyncRegionKit(postgresql_rig.topology(), local=HERE, bookmark_keys=[KEY]) as kit:
         await seen(kit)
         shard = kit._store("orders").shards[0]

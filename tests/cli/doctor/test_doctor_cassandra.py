@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from fix_doctor import codes, examined, kit_over, one, prepared
 
 from regionkit import CassandraStore
@@ -36,6 +37,18 @@ def test_a_healthy_cluster_of_two_nodes(cassandra: Any) -> None:
     changed = examined(kit(cassandra.url_for(keyspace)))
     assert one(changed, "D444").severity == "error"
     assert one(changed, "D442").subject == "events us-east-1"
+
+
+@pytest.mark.slow
+def test_a_data_centre_that_can_lose_a_node(own_cassandra: Any) -> None:
+    """Three nodes with three replicas have nothing to mend, not even a note. A node that dies is a warning."""
+    cluster = own_cassandra({"us-east-1": 3}, replication={"us-east-1": 3})
+    url = cluster.url_for("test")
+    assert examined(prepared(kit(url, ["us-east-1"]))) == []
+    cluster.nodes[2].kill()
+    cluster.wait_until_down(cluster.nodes[2])
+    found = examined(kit(url, ["us-east-1"]))
+    assert [(f.code, f.severity) for f in found] == [("D446", "warning")] and "1 of 3 nodes" in found[0].what
 
 
 def test_missing_tables_and_a_data_centre_that_is_not_there(cassandra: Any) -> None:

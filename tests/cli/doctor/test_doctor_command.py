@@ -100,7 +100,7 @@ def test_pieces_that_are_well(app: str, capsys: pytest.CaptureFixture[str]) -> N
     """Several at once; without a kit no configuration is asked for."""
     names = [word for piece in ("outbox", "hospital") for word in ("--app", f"{app}:{piece}")]
     assert main(["doctor", *names]) == 0, capsys.readouterr().out
-    assert capsys.readouterr().out.splitlines()[-1].endswith("nothing to mend.")
+    assert capsys.readouterr().out.splitlines()[-1].endswith("no findings.")
 
 
 def test_a_manager_that_nobody_recovers(app: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,7 +121,7 @@ def test_an_outbox_whose_messages_wait(app: str, capsys: pytest.CaptureFixture[s
 def test_a_cache_whose_table_is_not_there(
     app: str, piece: str, redis_server: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of threads and of tasks; with its table it is well."""
+    """Of threads and of tasks; with its table there are no findings."""
     monkeypatch.setenv("SHARED", redis_server.primary.url)
     words = ["doctor", "--app", f"{app}:{piece}", "--json"]
     assert main(words) == 1

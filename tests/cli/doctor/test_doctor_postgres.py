@@ -90,7 +90,7 @@ def test_a_healthy_pair_has_nothing_to_mend(
         lines += ["[[stores.orders.endpoints]]", f'region = "{region}"\nrole = "{role}"\nurl = "{hidden}"']
     path.write_text("\n".join(lines))
     assert main(["doctor", "--config", str(path), "--local", "r1"]) == 0
-    assert capsys.readouterr().out == "2 endpoints examined: nothing to mend.\n"
+    assert capsys.readouterr().out == "2 endpoints examined: no findings.\n"
     path.write_text("\n".join(lines).replace("${PASSWORD}", "app"))
     assert main(["doctor", "--config", str(path), "--local", "r1", "--json"]) == 1
     told = json.loads(capsys.readouterr().out)

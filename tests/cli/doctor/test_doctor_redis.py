@@ -141,11 +141,11 @@ def test_a_certificate_that_ends_soon(own_redis: Any, tmp_path: Path) -> None:
     """Of two days; the wire is encrypted."""
     url, cert = encrypted_redis(own_redis, tmp_path)
     found = examined(prepared(kit_over(store(f"{url}?ssl_ca_certs={cert}", tls="require"), ["r0"])))
-    assert one(found, "D107").what.startswith("the server's certificate ends in ")
+    assert one(found, "D107").what.startswith("the server's certificate expires in ")
     assert "D106" not in codes(found)
 
 
 def test_a_certificate_that_nobody_trusts(own_redis: Any, tmp_path: Path) -> None:
-    """TLS fails, and that is what is said."""
+    """TLS fails, and the finding says so."""
     url, _ = encrypted_redis(own_redis, tmp_path)
     assert codes(examined(kit_over(store(url, tls="require"), ["r0"]))) == ["D203"]

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from regionkit.backends.sql.examination_mariadb import granted
 from regionkit.cli.doctor.collecting import fits, written_passwords
 from regionkit.cli.doctor.facts import DriverFacts, EndpointFacts, Facts, StoreFacts
 from regionkit.cli.doctor.findings import CODES, Finding, in_order
@@ -30,7 +29,7 @@ def facts(*endpoints: EndpointFacts, **more: Any) -> Facts:
 
 
 def endpoint(server: str = "postgresql", **more: Any) -> EndpointFacts:
-    """An owner in "us" that is well, and says `settings`."""
+    """A healthy owner in "us" with these `settings`."""
     seen = {name: more.pop(name) for name in list(more) if name in Examined.__struct_fields__}
     given = {"store": "s", "endpoint": "us", "region": "us", "found": "owner"} | more
     return EndpointFacts(**{"examined": Examined(server=server, **seen)} | given)
@@ -41,7 +40,7 @@ def codes(found: Facts) -> list[str]:
     return [f.code for f in diagnose(found, NOW)]
 
 
-@pytest.mark.parametrize("server", ["postgresql", "mariadb", "sqlite", "redis", "valkey", "mongodb", "memory"])
+@pytest.mark.parametrize("server", ["postgresql", "mariadb", "mysql", "sqlite", "redis", "valkey", "mongodb", "memory"])
 def test_what_is_not_known_is_not_spoken_of(server: str) -> None:
     """A server whose account may see nothing gives no finding."""
     assert codes(facts(endpoint(server))) == []
@@ -78,6 +77,15 @@ def test_every_code_is_used_once_by_a_rule_and_documented() -> None:
         (endpoint("mariadb", settings={"log_bin": "OFF"}), "D411"),
         (endpoint("mariadb", found="replica", settings={"log_slave_updates": "OFF"}), "D411"),
         (endpoint("mariadb", found="replica", settings={"uses_gtid": "No"}), "D412"),
+        (endpoint("mysql", version="5.7.44"), "D701"),
+        (endpoint("mysql", settings={"log_bin": "OFF"}), "D411"),
+        (endpoint("mysql", found="replica", settings={"log_bin": "OFF"}), "D411"),
+        (endpoint("mysql", found="replica", settings={"log_replica_updates": "OFF"}), "D411"),
+        (
+            endpoint("mysql", settings={"rpl_semi_sync_source_enabled": "ON", "rpl_semi_sync_source_clients": "0"}),
+            "D416",
+        ),
+        (endpoint("mysql", found="replica", settings={"receives": "Yes", "applies": "No"}), "D415"),
         (endpoint("redis", settings={"rdb_last_bgsave_status": "err"}), "D423"),
         (endpoint("mongodb", settings={"voters": "4", "data_voters": "4", "electable": "4"}), "D434"),
         (endpoint("mongodb", settings={"delayed": "m3:27017"}), "D435"),
@@ -110,6 +118,22 @@ def test_copies_of_different_versions() -> None:
     for version, found in (("10.11.8", ["D702"]), ("11.4.1", []), ("11.8.1", [])):
         copy = endpoint("mariadb", version=version, endpoint="kr", region="kr", found="replica")
         assert codes(facts(primary, copy)) == found
+
+
+def test_mysql_servers_that_were_cloned() -> None:
+    """One uuid: both are named. Servers with uuids of their own are not."""
+    for uuid, found in (("a", ["D414", "D414"]), ("b", [])):
+        primary = endpoint("mysql", host="h1", settings={"server_uuid": "a"})
+        copy = endpoint("mysql", host="h2", endpoint="kr", region="kr", found="replica", settings={"server_uuid": uuid})
+        assert codes(facts(primary, copy)) == found
+
+
+def test_mysql_without_gtids() -> None:
+    """An error beside copies; alone it proves nothing to anybody, which is a note."""
+    primary = endpoint("mysql", settings={"gtid_mode": "OFF", "enforce_gtid_consistency": "OFF"})
+    copy = endpoint("mysql", endpoint="kr", region="kr", found="replica", settings={"gtid_mode": "ON"})
+    assert [(f.code, f.severity) for f in diagnose(facts(primary), NOW)] == [("D412", "note")]
+    assert [(f.code, f.severity) for f in diagnose(facts(primary, copy), NOW)] == [("D412", "error")]
 
 
 def test_the_configuration() -> None:
@@ -165,12 +189,6 @@ def test_text_is_narrow_and_plain_and_json_has_the_same() -> None:
 def test_ranges(version: str, wanted: str, good: bool) -> None:
     """As pip reads them, where they are written as regionkit's are."""
     assert fits(version, wanted) is good
-
-
-def test_grants_of_mariadb() -> None:
-    """Lines of SHOW GRANTS, with rights on columns and odd names."""
-    lines = ["GRANT USAGE ON *.* TO `app`@`%`", "GRANT SELECT (`a`, `b`), INSERT ON `sh\\_op`.* TO `app`@`%`"]
-    assert granted(lines) == [(frozenset({"USAGE"}), "*.*"), (frozenset({"SELECT", "INSERT"}), "sh_op.*")]
 
 
 def test_passwords_that_are_written_out(tmp_path: Path) -> None:

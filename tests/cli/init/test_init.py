@@ -54,7 +54,7 @@ def test_nothing_is_written_over(path: Path, capsys: pytest.CaptureFixture[str])
     """2, and the file is as it was."""
     path.write_text("mine")
     assert main(["init", "--endpoint", "us=sqlite:///a.db"]) == 2
-    assert path.read_text() == "mine" and "there already" in capsys.readouterr().err
+    assert path.read_text() == "mine" and "already exists" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_nothing_is_written_over(path: Path, capsys: pytest.CaptureFixture[str])
         (["--endpoint", "us=oracle://db/shop"], "names no server"),
         (["--endpoint", "us=redis://a", "--endpoint", "eu=postgresql://b/c"], "2 kinds"),
         (["--endpoint", "us=redis://a", "--from", "redis://a"], "exclude each other"),
-        (["--from", "redis://a"], "is not asked for its replicas"),
+        (["--from", "redis://a"], "does not work with Redis"),
         (["--endpoint", 'us"=redis://a'], "regionkit.toml"),
     ],
 )
@@ -121,10 +121,10 @@ def test_from_postgresql(
         endpoints = load_toml(path).topology.store("orders").endpoints
         assert [(e.region, e.role.value) for e in endpoints] == [("us", "primary"), ("eu", "replica")]
         assert doctor(path, "eu") == 0
-        assert capsys.readouterr().out.endswith("nothing to mend.\n")
+        assert capsys.readouterr().out.endswith("no findings.\n")
         other = path.with_name("other.toml")
         assert main(["init", "--from", pg.primary.url_for(database), "--config", str(other), "--store", "orders"]) == 0
-        assert "# a replica is there, and cannot be written down. replica1: only its address" in other.read_text()
+        assert "# a replica exists, but its address is not complete. replica1: only its address" in other.read_text()
         load_toml(other)
     finally:
         for node in (pg.primary, replica):
@@ -150,6 +150,33 @@ def test_from_mariadb(mariadb: Any, path: Path, monkeypatch: pytest.MonkeyPatch)
     finally:
         mariadb.primary.sql("REVOKE REPLICA MONITOR ON *.* FROM app@'127.0.0.1'")
         mariadb.primary.sql("SET GLOBAL sync_binlog = 0")
+
+
+def test_from_mysql(mysql: Any, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica knows its primary; a primary lists replicas, whose address is a comment where they have no report_host."""
+    database, replica = mysql.database(), mysql.replicas[0]
+    mysql.primary.sql("GRANT REPLICATION CLIENT, REPLICATION SLAVE ON *.* TO app@'127.0.0.1'")
+    usual = {"sync_binlog": 0, "innodb_flush_log_at_trx_commit": 2, "wait_timeout": 28800}
+    for name, value in {"sync_binlog": 1, "innodb_flush_log_at_trx_commit": 1, "wait_timeout": 600}.items():
+        mysql.primary.sql(f"SET GLOBAL {name} = {value}")
+    mysql.wait_for_replicas()
+    try:
+        assert main(["init", "--from", replica.url_for(database), "--store", "orders", "--namespace", "found"]) == 0
+        monkeypatch.setenv("ORDERS_PASSWORD", "app")
+        endpoints = load_toml(path).topology.store("orders").endpoints
+        assert [(e.region, e.role.value) for e in endpoints] == [("region-1", "primary"), ("region-2", "replica")]
+        assert "the region is a guess" in path.read_text()
+        assert doctor(path, "region-2") == 0
+        other = path.with_name("other.toml")
+        url = mysql.primary.url_for(database)
+        assert main(["init", "--from", url, "--config", str(other), "--store", "orders"]) == 0
+        number = replica.sql("SELECT @@server_id")[0][0]
+        assert f"server_id {number}: it has no report_host" in other.read_text()
+        assert [e.role.value for e in load_toml(other).topology.store("orders").endpoints] == ["primary"]
+    finally:
+        mysql.primary.sql("REVOKE REPLICATION CLIENT, REPLICATION SLAVE ON *.* FROM app@'127.0.0.1'")
+        for name, value in usual.items():
+            mysql.primary.sql(f"SET GLOBAL {name} = {value}")
 
 
 def test_from_mongodb(mongo: Any, path: Path) -> None:

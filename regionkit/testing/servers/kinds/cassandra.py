@@ -120,7 +120,7 @@ class CassandraNode(Node):
         """Start a stopped or killed node again on its data; return when it serves together with its live peers."""
         if not self.alive:
             for peer in self._others():
-                peer._marks[self] = peer._log_size()  # what was said of this node before says nothing of this run
+                peer._marks[self] = peer._log_size()  # earlier lines about this node do not concern this run
                 self._marks[peer] = self._log_size()
         super().start()
 

@@ -184,7 +184,7 @@ def _archive_classes(home: Path, program: Path) -> None:
 def main() -> int:
     """Install, or with --missing print the packages that installing would need."""
     parser = argparse.ArgumentParser(prog=COMMAND, description="Bring Cassandra here, for tests.")
-    parser.add_argument("--missing", action="store_true", help="print the packages that are needed and not there")
+    parser.add_argument("--missing", action="store_true", help="print the missing packages")
     if parser.parse_args().missing:
         print(*missing())
         return 0

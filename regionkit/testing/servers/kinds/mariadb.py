@@ -87,7 +87,7 @@ class MariadbNode(Node):
 
     @property
     def app_url(self) -> str:
-        """The URL of the ordinary account "app", whom read_only binds."""
+        """The URL of the ordinary account "app", to which read_only applies."""
         return self.url_for("shop")
 
     def url_for(self, database: str) -> str:

@@ -320,7 +320,7 @@ class MongodbServers(ServerSet[MongodbNode]):
     def _initiate(self) -> None:
         """Make the members a replica set whose first one is the primary; return when all of them replicate."""
         first, *others = self._nodes
-        for node in others:  # each would wait a second for round-trip times before it chose whom to copy
+        for node in others:  # each would wait a second for round-trip times before it chose a member to copy
             source = {"hostAndPort": first.address}
             node.admin("configureFailPoint", "forceSyncSourceCandidate", mode="alwaysOn", data=source)
         members = [
@@ -342,7 +342,7 @@ class MongodbServers(ServerSet[MongodbNode]):
             node.admin("configureFailPoint", "forceSyncSourceCandidate", mode="off")
 
     def _contain(self) -> None:
-        raise NotImplementedError("the kind says that it is not to be had so")
+        raise NotImplementedError("this kind of server does not support it")
 
     def _adopt(self, urls: Sequence[str]) -> None:
         """Use the replica set of a URL that names all its members; its commas have been taken for those of a list."""

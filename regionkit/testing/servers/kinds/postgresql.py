@@ -206,7 +206,7 @@ class PostgresqlNode(Node):
         words: list[str | Path] = ["--target-pgdata", self.data, "--source-server", primary._conninfo(), "--no-sync"]
         try:
             run_tool([self._program("pg_rewind"), *words], self.data.parent)
-        except ServerStartError:  # for one, the log of the common past is gone: a base backup does without
+        except ServerStartError:  # for one, the log of the common past is gone: a base backup does not need it
             return False
         return True
 
