@@ -28,7 +28,7 @@ from regionkit.caching.replies_shared import is_full
 from regionkit.caching.steps import CONNECT_WITHIN, TRIPS_DOWN, Heard, TierDown
 from regionkit.caching.tag_floors import TagFloors
 from regionkit.caching.tiers import Shared
-from regionkit.caching.tracking import Tracking
+from regionkit.caching.tracking_shared import Tracking
 from regionkit.caching.waiters import Waiters
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline

@@ -27,7 +27,7 @@ from regionkit.caching.replies_shared import is_full
 from regionkit.caching.steps import CONNECT_WITHIN, TRIPS_DOWN, Heard, TierDown
 from regionkit.caching.tag_floors import TagFloors
 from regionkit.caching.tiers import Shared
-from regionkit.caching.tracking_async import AsyncTracking
+from regionkit.caching.tracking_shared_async import AsyncTracking
 from regionkit.caching.waiters_async import AsyncWaiters
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline

@@ -1,18 +1,19 @@
+# Generated from test_tracking_shared_async.py by scripts/twins.py. Do not edit.
 """Server-assisted invalidation: what other programs do to a cache's keys leaves this process's memory too."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from regionkit.caching import AsyncCache, Lazy, Local, Shared
-from regionkit.caching.tracking_async import MOST_OWN, AsyncTracking
+from regionkit.caching import Cache, Lazy, Local, Shared
+from regionkit.caching.tracking_shared import MOST_OWN, Tracking
 from regionkit.core.clock import SYSTEM_CLOCK
-from regionkit.core.concurrency_async import asleep
+from regionkit.core.concurrency import sleep
 from regionkit.errors import ConfigurationError
 from regionkit.testing import FaultProxy
 
@@ -22,12 +23,12 @@ PATIENCE = 20.0
 LONG = 300.0
 
 
-async def until(holds: Callable[[], Any], why: str) -> None:
+def until(holds: Callable[[], Any], why: str) -> None:
     """Wait until it holds."""
     end = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < end, why
-        await asleep(0.01)
+        sleep(0.01)
 
 
 class World:
@@ -37,32 +38,32 @@ class World:
         self.server = server.primary
         self.loads: list[Any] = []
         self.name = f"k{os.urandom(6).hex()}"
-        self.caches: list[AsyncCache[Any]] = []
+        self.caches: list[Cache[Any]] = []
 
-    def cache(self, url: str = "", *, tracking: bool = True, **more: Any) -> AsyncCache[Any]:
+    def cache(self, url: str = "", *, tracking: bool = True, **more: Any) -> Cache[Any]:
         """One process."""
         tiers = [Local(), Shared(url or self.server.url, tracking=tracking, timeout=2.0)]
-        made: AsyncCache[Any] = AsyncCache(self.name, int, tiers=tiers, strategy=Lazy(load=self.load, ttl=LONG), **more)
+        made: Cache[Any] = Cache(self.name, int, tiers=tiers, strategy=Lazy(load=self.load, ttl=LONG), **more)
         self.caches.append(made)
         return made
 
-    async def load(self, key: Any) -> int:
+    def load(self, key: Any) -> int:
         """Each load gives another value."""
         self.loads.append(key)
         return len(self.loads)
 
-    async def tracked(self, cache: AsyncCache[Any]) -> None:
+    def tracked(self, cache: Cache[Any]) -> None:
         """Wait until the server tells of the cache's keys, and news come."""
-        await cache.get("first")
-        await until(lambda: cache.status()["tracking"] == "on", str(cache.status()["tracking"]))
-        await self.held(cache, "first")
+        cache.get("first")
+        until(lambda: cache.status()["tracking"] == "on", str(cache.status()["tracking"]))
+        self.held(cache, "first")
 
-    async def held(self, cache: AsyncCache[Any], key: Any) -> int:
+    def held(self, cache: Cache[Any], key: Any) -> int:
         """Wait until a key is in this process's memory; its value."""
         end = time.monotonic() + PATIENCE
-        while (found := await cache.lookup(key)).tier != "local":
+        while (found := cache.lookup(key)).tier != "local":
             assert time.monotonic() < end, "it is never taken"
-            await asleep(0.01)
+            sleep(0.01)
         return int(found.value)
 
     def other(self, *words: Any) -> Any:
@@ -77,128 +78,128 @@ class World:
 
 
 @pytest.fixture
-async def world(redis_server: Any) -> AsyncIterator[World]:
+def world(redis_server: Any) -> Iterator[World]:
     made = World(redis_server)
     yield made
     for cache in made.caches:
-        await cache.close()
+        cache.close()
 
 
 @pytest.mark.parametrize("key", ["a", 42, b"\x00raw", ("t", 1)])
-async def test_what_another_program_deletes_is_loaded_anew(world: World, key: Any) -> None:
+def test_what_another_program_deletes_is_loaded_anew(world: World, key: Any) -> None:
     """Whatever the key's type; without tracking the local entry stays."""
     cache, plain = world.cache(), world.cache(tracking=False)
-    await world.tracked(cache)
-    await cache.get(key)
-    before = await world.held(cache, key)
-    assert await world.held(plain, key) == before
+    world.tracked(cache)
+    cache.get(key)
+    before = world.held(cache, key)
+    assert world.held(plain, key) == before
     for name in world.names():
         world.other("DEL", name)
     end = time.monotonic() + PATIENCE
-    while await cache.get(key) == before:
+    while cache.get(key) == before:
         assert time.monotonic() < end, "it is never told"
-        await asleep(0.01)
+        sleep(0.01)
     assert plain.status()["tracking"] == "off"
-    assert await plain.get(key) == before
+    assert plain.get(key) == before
 
 
-async def test_what_expires_or_is_flushed_goes(world: World) -> None:
+def test_what_expires_or_is_flushed_goes(world: World) -> None:
     """The server tells of both."""
     cache = world.cache()
-    await world.tracked(cache)
+    world.tracked(cache)
     for act in (lambda name: world.other("PEXPIRE", name, 1), lambda _: world.other("FLUSHDB")):
-        await cache.get("a")
-        before = await world.held(cache, "a")
+        cache.get("a")
+        before = world.held(cache, "a")
         for name in world.names():
             act(name)
         end = time.monotonic() + PATIENCE
-        while await cache.get("a") == before:
+        while cache.get("a") == before:
             assert time.monotonic() < end, "it is never told"
-            await asleep(0.01)
+            sleep(0.01)
 
 
-async def test_what_this_process_stored_stays_here(world: World) -> None:
+def test_what_this_process_stored_stays_here(world: World) -> None:
     """The server tells of it too; a hundred entries are served from memory at once, and after the word has come back."""
     cache = world.cache()
-    await world.tracked(cache)
+    world.tracked(cache)
     for n in range(100):
-        await cache.get(n)
+        cache.get(n)
     for _ in range(2):
-        assert [(await cache.lookup(n)).tier for n in range(100)] == ["local"] * 100
-        await asleep(0.1)
+        assert [(cache.lookup(n)).tier for n in range(100)] == ["local"] * 100
+        sleep(0.1)
 
 
-async def test_a_refill_by_another_process_replaces_what_is_held(world: World) -> None:
+def test_a_refill_by_another_process_replaces_what_is_held(world: World) -> None:
     """Without news: the other process loaded because its own caller asked for a fresh value."""
     one, other = world.cache(), world.cache()
-    await world.tracked(one)
-    await world.tracked(other)
-    await one.get("a")
-    before = await world.held(one, "a")
-    newer = await other.get("a", refresh=True)
+    world.tracked(one)
+    world.tracked(other)
+    one.get("a")
+    before = world.held(one, "a")
+    newer = other.get("a", refresh=True)
     assert newer > before
     end = time.monotonic() + PATIENCE
-    while await one.get("a") != newer:
+    while one.get("a") != newer:
         assert time.monotonic() < end, "it is never told"
-        await asleep(0.01)
+        sleep(0.01)
 
 
-async def test_after_a_lost_connection_nothing_held_is_served(world: World) -> None:
+def test_after_a_lost_connection_nothing_held_is_served(world: World) -> None:
     """What was done meanwhile is not told: all that was held goes, and it is heard again."""
     with FaultProxy(world.server.url) as proxy:
         cache = world.cache(proxy.url)
-        await world.tracked(cache)
-        await cache.get("a")
-        before = await world.held(cache, "a")
+        world.tracked(cache)
+        cache.get("a")
+        before = world.held(cache, "a")
         proxy.cut()
         for name in world.names():
             world.other("DEL", name)
         proxy.heal()
         end = time.monotonic() + PATIENCE
-        while await cache.get("a") == before:
+        while cache.get("a") == before:
             assert time.monotonic() < end, "it is still served"
-            await asleep(0.01)
-        await world.tracked(cache)
+            sleep(0.01)
+        world.tracked(cache)
 
 
-async def test_an_account_that_may_not_track_is_served_without(world: World) -> None:
+def test_an_account_that_may_not_track_is_served_without(world: World) -> None:
     """The status says why; nothing else fails, and it is not asked again."""
     world.other("ACL", "SETUSER", world.name, "on", ">secret", "~*", "&*", "+@all", "-client|tracking")
     try:
         url = world.server.url.replace("redis://", f"redis://{world.name}:secret@")
         cache = world.cache(url)
-        await cache.get("a")
-        await until(lambda: "tracking" in cache.status()["tracking"], "it is never refused")
-        assert await cache.get("b") == await cache.get("b")
+        cache.get("a")
+        until(lambda: "tracking" in cache.status()["tracking"], "it is never refused")
+        assert cache.get("b") == cache.get("b")
         assert cache.status()["shared_down"] == 0
     finally:
         world.other("ACL", "DELUSER", world.name)
 
 
-async def test_a_tenant_hears_of_its_own_keys_alone(world: World) -> None:
+def test_a_tenant_hears_of_its_own_keys_alone(world: World) -> None:
     """Another tenant's key of that name is another key."""
     mine, theirs = world.cache(tenant="a"), world.cache(tenant="b")
-    await world.tracked(mine)
-    await world.tracked(theirs)
+    world.tracked(mine)
+    world.tracked(theirs)
     for cache in (mine, theirs):
-        await cache.get("k")
-    kept = await world.held(mine, "k")
-    gone = await world.held(theirs, "k")
+        cache.get("k")
+    kept = world.held(mine, "k")
+    gone = world.held(theirs, "k")
     place = theirs.tier.place  # type: ignore[attr-defined]
     for name in world.names():
         if place in name:
             world.other("DEL", name)
     end = time.monotonic() + PATIENCE
-    while await theirs.get("k") == gone:
+    while theirs.get("k") == gone:
         assert time.monotonic() < end, "it is never told"
-        await asleep(0.01)
-    assert await mine.get("k") == kept
-    assert (await mine.lookup("k")).tier == "local"
+        sleep(0.01)
+    assert mine.get("k") == kept
+    assert (mine.lookup("k")).tier == "local"
 
 
 def test_what_is_remembered_is_bounded() -> None:
     """However much a process stores."""
-    tracking = AsyncTracking(None, SYSTEM_CLOCK, b"p:")
+    tracking = Tracking(None, SYSTEM_CLOCK, b"p:")
     tracking.stored([b"p:s%d" % n for n in range(3 * MOST_OWN)])
     assert len(tracking._own) == MOST_OWN
 

@@ -1,4 +1,4 @@
-# Generated from tracking_async.py by scripts/twins.py. Do not edit.
+# Generated from tracking_shared_async.py by scripts/twins.py. Do not edit.
 """Server-assisted invalidation: the server itself tells which of a cache's keys were changed, by whomever.
 
 1. The ear makes a cache right; this only makes it quicker, and hears what no process of the cache tells: keys that another
