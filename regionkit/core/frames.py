@@ -17,7 +17,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-__all__ = ["NONCE", "PREAMBLE", "Damaged", "Format", "Scan"]
+__all__ = ["HEADER", "NONCE", "PREAMBLE", "Damaged", "Format", "Scan"]
 
 VERSION = 1
 PREAMBLE = 64
@@ -27,6 +27,7 @@ _HEADER = struct.Struct(">4sB3xIQI")
 """Magic, version, length of the payload, number, checksum of the payload; behind it the checksum of all that."""
 _SUM = struct.Struct(">I")
 HEADER = _HEADER.size + _SUM.size
+"""Bytes before a payload."""
 END = b"\xa5"
 """No zero: a frame that ends in one was not written to its end."""
 
