@@ -13,6 +13,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
+from msgspec import structs
+
 from regionkit.caching.back.journal_disk import JournalDisk, Left
 from regionkit.caching.back.journal_rules import (
     OLDEST_LEFT,
@@ -118,6 +120,7 @@ class AsyncJournalFiles:
 
     async def write(self, note: Note) -> None:
         """Make a record durable."""
+        note = structs.replace(note, made=time.time())
         payload, future = payload_of(note), Future[None]()
         with self._turn:
             self._require_usable()

@@ -56,6 +56,9 @@ __all__ = [
 
 PUT, WITHDRAWN = b"p", b"w"
 ANY = b" " * DIGITS
+MADE = 13
+"""Digits of milliseconds since 1970."""
+RECORD = 1 + DIGITS + MADE
 OLDEST_LEFT = 6 * 86_400.0
 """Seconds: what was written longer ago is not replayed, as marks of deletes stay a day longer."""
 SPARSE = 4
@@ -69,7 +72,7 @@ class Note(msgspec.Struct, frozen=True):
         version: of the put.
         record: of the buffer, packed.
         expected: the version that it was to replace; None: any.
-        made: seconds since 1970, where the journal knows it for each record; else 0.
+        made: seconds since 1970, by the clock of the machine that wrote it down; 0: it is not yet.
     """
 
     version: int
@@ -100,7 +103,8 @@ class Meta(msgspec.Struct, frozen=True):
 
 def payload_of(note: Note) -> bytes:
     """The payload of a record's frame."""
-    return PUT + (ANY if note.expected is None else text_of(note.expected).encode()) + note.record
+    expected = ANY if note.expected is None else text_of(note.expected).encode()
+    return b"%b%b%0*d%b" % (PUT, expected, MADE, round(note.made * 1000), note.record)
 
 
 def withdrawal_of(version: int) -> bytes:
@@ -121,8 +125,9 @@ def note_in(payload: bytes) -> Note:
     """
     if payload[:1] != PUT:
         raise ValueError("no record of a journal")
-    expected, record = payload[1 : 1 + DIGITS], payload[1 + DIGITS :]
-    return Note(unpacked(record).version, record, None if expected == ANY else number_of(expected))
+    expected, made, record = payload[1 : 1 + DIGITS], payload[1 + DIGITS : RECORD], payload[RECORD:]
+    version = unpacked(record).version
+    return Note(version, record, None if expected == ANY else number_of(expected), int(made) / 1000)
 
 
 def meta_in(payload: bytes) -> Meta:

@@ -22,6 +22,7 @@ from regionkit.caching.journals import SqlJournal
 from regionkit.caching.kept_tables import WB_JOURNAL
 from regionkit.caching.schema_sql import wb_journal
 from regionkit.contract.backing import backing_of
+from regionkit.contract.kept_tables import make_with_kit
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Lock
 from regionkit.core.deadline import Deadline
@@ -73,6 +74,7 @@ class JournalTable:
         self._turn = Lock()
         self._waiting: deque[_Waiting] = deque()
         self._rows, self._counted = 0, -COUNT_EVERY
+        make_with_kit(of.given, self)
 
     def renew(self) -> None:
         """After a fork."""

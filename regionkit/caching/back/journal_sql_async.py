@@ -21,6 +21,7 @@ from regionkit.caching.journals import SqlJournal
 from regionkit.caching.kept_tables import WB_JOURNAL
 from regionkit.caching.schema_sql import wb_journal
 from regionkit.contract.backing_async import async_backing_of
+from regionkit.contract.kept_tables import make_with_kit
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncLock
 from regionkit.core.deadline import Deadline
@@ -72,6 +73,7 @@ class AsyncJournalTable:
         self._turn = AsyncLock()
         self._waiting: deque[_Waiting] = deque()
         self._rows, self._counted = 0, -COUNT_EVERY
+        make_with_kit(of.given, self)
 
     def renew(self) -> None:
         """After a fork."""

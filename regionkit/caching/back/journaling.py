@@ -179,7 +179,7 @@ class Journaling:
     def _is_too_old(self, note: Note) -> bool:
         """Rule 5 of the rules; named once."""
         age = self._parts.clock.wall() - note.made
-        if not note.made or age <= OLDEST_LEFT:
+        if age <= OLDEST_LEFT:
             return False
         if note.version not in self._named:
             self._named.add(note.version)

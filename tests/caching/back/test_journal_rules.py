@@ -29,14 +29,14 @@ def record(version: int, digest: bytes = KEYS[0]) -> bytes:
 def test_a_record_is_read_as_it_was_written() -> None:
     """With what it expected; and a withdrawal is none."""
     for expected in (None, 0, 7, 10**18):
-        note = Note(9 * 10**13 + 4, record(9 * 10**13 + 4), expected)
+        note = Note(9 * 10**13 + 4, record(9 * 10**13 + 4), expected, 1_800_000_000.125)
         assert note_in(payload_of(note)) == note
         assert withdrawn_in(payload_of(note)) is None
     assert withdrawn_in(withdrawal_of(12)) == 12
     with pytest.raises(ValueError, match="no record"):
         note_in(withdrawal_of(12))
     with pytest.raises(ValueError):
-        note_in(b"p" + b" " * 19 + b"short")
+        note_in(b"p" + b" " * 19 + b"0" * 13 + b"short")
 
 
 def test_what_is_needed_stays() -> None:
