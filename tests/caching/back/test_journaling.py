@@ -14,6 +14,7 @@ from regionkit.caching import FileJournal, SqlJournal
 from regionkit.caching.back import journal_disk
 from regionkit.caching.back.events import JournalRefused, JournalReplayed
 from regionkit.caching.back.refusals import JournalBroken, SinkDown
+from regionkit.caching.back.rules import Answer, text_of
 from regionkit.core.concurrency import sleep
 from regionkit.errors import Backpressure, ConfigurationError, DurabilityUnknown, VersionConflict
 
@@ -148,6 +149,40 @@ def test_a_put_that_was_refused_is_not_replayed(rig: Journaled) -> None:
     assert (rig.cache.flush()).clean
     assert (other.flush()).clean
     assert rig.row("a") == ("eve", 4, last.version)
+    other.close()
+
+
+class Frozen(Exception):
+    """A process that goes no further."""
+
+
+def test_a_refused_put_is_taken_back_although_its_version_is_the_latest(rig: Journaled) -> None:
+    """What came between had reserved a version before it. The caller was told that nothing was put."""
+    first = rig.cache.put("a", Profile("ada", 1))
+    buffer, other = rig.cache.back._parts.buffer, rig.another()
+    other.put("x", Profile("bob", 0))
+    late = other.back._parts.buffer
+    answer, written, reserved = late._answer, buffer._written, list[Any]()
+
+    def reserves(put: Any, words: Any) -> Any:
+        given, _ = answer(put, words)
+        reserved.append((put, [*words[:-2], text_of(given.version), given.stamp]))
+        raise Frozen
+
+    def between(journal: Any, note: Any, put: Any) -> None:
+        written(journal, note, put)
+        given, _ = answer(*reserved[0])
+        assert (given.answer, given.version < note.version) == (Answer.DONE, True)
+
+    late._answer, buffer._written = reserves, between
+    with pytest.raises(Frozen):
+        other.put("a", Profile("bob", 2))
+    with pytest.raises(VersionConflict):
+        rig.cache.put("a", Profile("eve", 3), if_version=first.version)
+    assert rig.cache.get("a") == Profile("bob", 2)
+    rig.emptied()
+    assert (rig.cache.flush()).clean
+    assert (rig.row("a") or ())[:1] == ("ada",)
     other.close()
 
 

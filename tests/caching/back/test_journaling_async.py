@@ -13,6 +13,7 @@ from regionkit.caching import FileJournal, SqlJournal
 from regionkit.caching.back import journal_disk
 from regionkit.caching.back.events import JournalRefused, JournalReplayed
 from regionkit.caching.back.refusals import JournalBroken, SinkDown
+from regionkit.caching.back.rules import Answer, text_of
 from regionkit.core.concurrency_async import asleep
 from regionkit.errors import Backpressure, ConfigurationError, DurabilityUnknown, VersionConflict
 
@@ -149,6 +150,40 @@ async def test_a_put_that_was_refused_is_not_replayed(rig: Journaled) -> None:
     assert (await rig.cache.flush()).clean
     assert (await other.flush()).clean
     assert await rig.row("a") == ("eve", 4, last.version)
+    await other.close()
+
+
+class Frozen(Exception):
+    """A process that goes no further."""
+
+
+async def test_a_refused_put_is_taken_back_although_its_version_is_the_latest(rig: Journaled) -> None:
+    """What came between had reserved a version before it. The caller was told that nothing was put."""
+    first = await rig.cache.put("a", Profile("ada", 1))
+    buffer, other = rig.cache.back._parts.buffer, rig.another()
+    await other.put("x", Profile("bob", 0))
+    late = other.back._parts.buffer
+    answer, written, reserved = late._answer, buffer._written, list[Any]()
+
+    async def reserves(put: Any, words: Any) -> Any:
+        given, _ = await answer(put, words)
+        reserved.append((put, [*words[:-2], text_of(given.version), given.stamp]))
+        raise Frozen
+
+    async def between(journal: Any, note: Any, put: Any) -> None:
+        await written(journal, note, put)
+        given, _ = await answer(*reserved[0])
+        assert (given.answer, given.version < note.version) == (Answer.DONE, True)
+
+    late._answer, buffer._written = reserves, between
+    with pytest.raises(Frozen):
+        await other.put("a", Profile("bob", 2))
+    with pytest.raises(VersionConflict):
+        await rig.cache.put("a", Profile("eve", 3), if_version=first.version)
+    assert await rig.cache.get("a") == Profile("bob", 2)
+    rig.emptied()
+    assert (await rig.cache.flush()).clean
+    assert (await rig.row("a") or ())[:1] == ("ada",)
     await other.close()
 
 
