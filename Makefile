@@ -53,8 +53,8 @@ campaign-transactions: tools ## 20,000 coordinators killed at every step and at 
 	@REGIONKIT_TRANSACTION_KILLS=20000 REGIONKIT_MYSQL_KILLS=200 $(BIN)/python -m pytest -s tests/faults/test_transactions_killed.py \
 		tests/faults/test_transactions_mysql.py
 
-campaign-write-back: tools ## 10,000 kills of writers, flushers and the server of a write-back cache: nothing acknowledged is lost
-	@REGIONKIT_WRITE_BACK_KILLS=10000 REGIONKIT_WRITE_BACK_DOWN=30 REGIONKIT_WRITE_BACK_KEYS=50000 REGIONKIT_WRITE_BACK_STRIDE=1 \
+campaign-write-back: tools ## 10,000 kills of writers, flushers and the server of a write-back cache; its sink down for 10 minutes at 2,000 puts a second; 50,000 dirty keys
+	@REGIONKIT_WRITE_BACK_KILLS=10000 REGIONKIT_WRITE_BACK_DOWN=600 REGIONKIT_WRITE_BACK_KEYS=50000 REGIONKIT_WRITE_BACK_STRIDE=1 \
 	  $(BIN)/python -m pytest -s tests/faults/test_write_back_killed.py tests/faults/test_write_back_lost.py
 
 campaign-web: tools ## 5,000 requests of clients that hop between three web applications in three regions

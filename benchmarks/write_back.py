@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +24,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from benchmarks import write_back_kill
 from benchmarks.harness import Candidate, Report, Row, Settings, measure, measure_async, pin, pin_children
-from regionkit.caching import AsyncCache, Cache, Shared, SqlSink, WriteBack
+from regionkit.caching import AsyncCache, Cache, FileJournal, Shared, SqlSink, WriteBack
 from regionkit.caching.back.flushing import Flushing
 from regionkit.caching.back.rules import Change, Verdict
 from regionkit.caching.back.sinks.statements_sql import Statements
@@ -33,6 +34,7 @@ MOST_APPEND, MOST_STATEMENT, MOST_DRAIN = 1.6, 1 / 2.5, 1 / 0.8
 PUTS, TASK_ROUNDS, TASKS, DRAINS, BATCH, ROWS = 100, 6, 50, 5, 100, 1000
 OURS, AGAIN, SET, PUSH = "put of a new key", "put of a dirty key", "redis-py SET", "redis-py LPUSH"
 CORE, STATEMENT, FLUSH = "Core's upsert", "sink's statement", "sink's flush"
+SYNCED = "write, fdatasync, SET"
 DRAIN, WORKER = "claim to ACK", "RPOP and upsert"
 HEALTHY = 5.0
 """Seconds that a server may take: none of these jobs is about time-outs."""
@@ -99,11 +101,44 @@ def run(settings: Settings) -> list[Report]:
     """Appends and drains."""
     lost = write_back_kill.lost()
     pin()
-    return [_appends(settings), _drains(settings, lost)]
+    return [_appends(settings), _journaled(settings), _drains(settings, lost)]
 
 
-def _strategy(sink: Any, mode: str = "memory") -> WriteBack:
-    return WriteBack(sink=sink, durability=mode, max_age=LONG, max_dirty=10**6, ttl=LONG)
+def _strategy(sink: Any, mode: str = "memory", journal: Any = None) -> WriteBack:
+    return WriteBack(sink=sink, durability=mode, journal=journal, max_age=LONG, max_dirty=10**6, ttl=LONG)
+
+
+def _journaled(settings: Settings) -> Report:
+    """A put with a file journal beside the least that it could be: a line that is synced, and a SET."""
+    report = Report("write_back_journal", "Write-back: a put with a journal beside a synced line and a SET", settings)
+    number = itertools.count().__next__
+    with tempfile.TemporaryDirectory() as name, servers.redis() as found, ExitStack() as stack:
+        url = found.primary.url
+        plain = stack.enter_context(redis.Redis.from_url(url))
+        line = stack.enter_context((Path(name) / "line").open("ab", buffering=0))
+        strategy = _strategy(Nowhere(), "journal", FileJournal(name, unsafe_place=True))
+        cache = stack.enter_context(
+            Cache("puts", Item, strategy=strategy, tiers=[Shared(url, timeout=HEALTHY)], namespace="bench")
+        )
+
+        def by_hand() -> None:
+            line.write(BYTES)
+            os.fdatasync(line.fileno())
+            plain.set(f"s{number()}", BYTES)
+
+        candidates = [
+            Candidate(OURS, lambda: cache.put(f"n{number()}", ITEM)),
+            Candidate(AGAIN, lambda: cache.put(f"o{number() % 100}", ITEM)),
+            Candidate(SYNCED, by_hand),
+        ]
+        for candidate in candidates:
+            candidate.run()
+        rows = [Row(f"{name} / {SYNCED}", name, SYNCED) for name in (OURS, AGAIN)]
+        report.add(rows, measure(candidates, settings, PUTS), "journal, threads")
+    report.note(
+        "The line and the SET have no version, no order and no replay. A put has two round trips and a thread's turn."
+    )
+    return report
 
 
 def _appends(settings: Settings) -> Report:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from regionkit.caching.decorators import Cached, CachedMethod, cached, cached_method
     from regionkit.caching.decorators_async import AsyncCached, AsyncCachedMethod, async_cached, async_cached_method
     from regionkit.caching.explanation import CacheExplanation
+    from regionkit.caching.journals import FileJournal, SqlJournal
     from regionkit.caching.lookup import Lookup
     from regionkit.caching.strategies import TTL, UNCHANGED, Lazy, Loaded, NoStore, Unchanged, WriteBack, WriteThrough
     from regionkit.caching.tiers import Local, Memcached, Shared
@@ -45,6 +46,7 @@ __all__ = [
     "CallSink",
     "CassandraSink",
     "Change",
+    "FileJournal",
     "Flushed",
     "Lazy",
     "Loaded",
@@ -58,6 +60,7 @@ __all__ = [
     "Shared",
     "SinkDown",
     "SinkRefused",
+    "SqlJournal",
     "SqlSink",
     "Unchanged",
     "Verdict",
@@ -88,6 +91,7 @@ __getattr__, __dir__ = lazy_names(
             ("TTL", "UNCHANGED", "Lazy", "Loaded", "NoStore", "Unchanged", "WriteBack", "WriteThrough"), "strategies"
         ),
         **dict.fromkeys(("BufferState", "Flushed", "Parked", "Receipt"), "back.receipt"),
+        **dict.fromkeys(("FileJournal", "SqlJournal"), "journals"),
         **dict.fromkeys(("Local", "Memcached", "Shared"), "tiers"),
     },
 )

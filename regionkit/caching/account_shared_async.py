@@ -343,5 +343,5 @@ _SCRIPTS = (
     *("abort", "clear", "expire", "fill_abandon", "fill_begin", "fill_commit", "hello", "intend", "invalidate"),
     *("invalidate_tag", "publish", "put", "tags", "tail"),
     *("back_ack", "back_audit", "back_claim", "back_discard", "back_fail", "back_list", "back_of"),
-    *("back_open", "back_park", "back_peek", "back_put", "back_retry", "back_status"),
+    *("back_open", "back_park", "back_peek", "back_put", "back_restore", "back_retry", "back_settle", "back_status"),
 )

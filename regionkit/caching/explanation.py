@@ -184,6 +184,12 @@ def _of_write_back(cache: Explained, strategy: WriteBack) -> Said:
         "a put whose answer was lost (DurabilityUnknown) may have succeeded: check with again=",
         "while the shared tier does not answer, gets and puts fail; what a local tier has is served until the news are missed",
     ]
+    if mode.journal:
+        limits.append(
+            "a server that lost the buffer: gets return the row until the journal was replayed, within seconds"
+        )
+    if mode.journal == "FileJournal":
+        limits.append("what a machine's journal holds is replayed on that machine only: the same disk has to come back")
     if strategy.assume is not None:
         limits.append(f"what the server does not report about {mode.name} is assumed, not proved")
     limits += [f"the sink: {finding}" for finding in getattr(strategy.sink, "findings", ())]

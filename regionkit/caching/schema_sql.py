@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, String, Table, Text
 from sqlalchemy.dialects import mysql
 
-__all__ = ["cache_intent", "wb_epoch", "wb_mark"]
+__all__ = ["cache_intent", "wb_epoch", "wb_journal", "wb_mark"]
 
 
 def cache_intent(meta: MetaData, name: str) -> Table:
@@ -55,5 +55,19 @@ def wb_mark(meta: MetaData, name: str) -> Table:
         Column("version", BigInteger, nullable=False),
         Column("made", Double, nullable=False),
         Index(f"{name}_version", "cache", "version"),
+        **_BYTE_FOR_BYTE,
+    )
+
+
+def wb_journal(meta: MetaData, name: str) -> Table:
+    """Records of puts, base64, by cache and version."""
+    return Table(
+        name,
+        meta,
+        Column("cache", String(22), primary_key=True),
+        Column("version", BigInteger, primary_key=True, autoincrement=False),
+        Column("expected", BigInteger, nullable=True),
+        Column("made", Double, nullable=False),
+        Column("record", Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb"), nullable=False),
         **_BYTE_FOR_BYTE,
     )

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic
 import msgspec
 
 from regionkit.caching.back.modes import mode_named
+from regionkit.caching.journals import FileJournal, SqlJournal
 from regionkit.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
@@ -196,8 +197,9 @@ class WriteBack(Lazy):
 
     Attributes:
         sink: where the rows are: a SqlSink, MongoSink, CassandraSink or CallSink. Without `load` it loads them, too.
-        durability: what holds a value when `put` returns: "memory", "aof-everysec", "aof-always", "aof-wait", "replicated".
-            See the page about write-back for what each costs and survives.
+        durability: what holds a value when `put` returns: "memory", "aof-everysec", "aof-always", "aof-wait", "replicated",
+            "journal", "sql-journal". See the page about write-back for what each costs and survives.
+        journal: of "journal" a FileJournal(folder), of "sql-journal" a SqlJournal(engine).
         assume: the server does not let itself be asked (managed services): the durability that it surely has.
         replicas: that have to confirm a put, of "replicated".
         wait: seconds that a put waits for the proof of "aof-wait" and "replicated".
@@ -212,6 +214,7 @@ class WriteBack(Lazy):
     buffers: ClassVar[bool] = True
     sink: Any
     durability: str
+    journal: FileJournal | SqlJournal | None = None
     assume: str | None = None
     replicas: int = 1
     wait: float = 1.0
@@ -232,7 +235,15 @@ class WriteBack(Lazy):
             if isinstance(count, bool) or not isinstance(count, int) or count < 1:
                 raise ConfigurationError(f"{name}={count!r} is not usable.", fix="give a whole number from 1 on.")
         _check_on_full(self.on_full)
-        mode_named(self.durability)
+        needed = mode_named(self.durability).journal
+        if needed != ("" if self.journal is None else type(self.journal).__name__):
+            what = f"needs journal={needed}(...)" if needed else "has no journal"
+            raise ConfigurationError(
+                f"durability={self.durability!r} {what}.",
+                why=f"journal={self.journal!r} was given.",
+                fix='write durability="journal", journal=FileJournal("/var/lib/app"), or '
+                'durability="sql-journal", journal=SqlJournal(engine).',
+            )
         if not hasattr(self.sink, "flush") or not hasattr(self.sink, "raise_epoch"):
             raise ConfigurationError(
                 f"{self.sink!r} is not a sink.",

@@ -112,6 +112,17 @@ def _tell_figures(say: Narrator, f: dict[str, Any]) -> None:
         ("  lost", f"{f['writes_lost_by_failover']:,}", "with Virginia: acknowledged there, not copied yet"),
         ("  doubled", f"{f['keyed_counted'] - 1:,}", f"of 1 keyed write that was sent {f['keyed_sent']} times"),
         ("loads", f"{f['cache_loads']:,}", f"for {f['cache_callers']} callers at once of a cache without a server"),
+        *(
+            [
+                (
+                    "settings",
+                    f"{f['settings_lost']:,}",
+                    f"lost of {f['settings_put']:,} puts: flusher and buffer were killed",
+                )
+            ]
+            if f["settings_put"]
+            else []
+        ),
         (
             "charges",
             f"{f['charged_once']:,}",

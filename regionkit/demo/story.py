@@ -16,6 +16,7 @@ from regionkit.demo.airports import AIRPORT, METADATA, airports
 from regionkit.demo.caching import tell_caching
 from regionkit.demo.messages import tell_messages
 from regionkit.demo.narration import Narrator, duration
+from regionkit.demo.settings import tell_write_back
 from regionkit.demo.stage import HEIR, HOME, LOCAL, NAMES, STORE, Stage
 from regionkit.demo.transactions import tell_transactions
 from regionkit.demo.workload import Traffic, User, counted, landed
@@ -84,7 +85,8 @@ class Story:
         self._forgery()
         self._twice()
         self._revive()
-        self.results |= tell_caching(self._say) | tell_messages(self._say) | tell_transactions(self._say)
+        self.results |= tell_caching(self._say) | tell_write_back(self._say, real=self._stage.name == "real")
+        self.results |= tell_messages(self._say) | tell_transactions(self._say)
         self.results |= self._counted()
         self.results["seconds"] = round(time.monotonic() - began, 3)
         return self.results

@@ -89,8 +89,7 @@ class Block(Acquisition, Generic[H]):
         session.opening(self)
         self._owner = owner()
         watch = store.hooks.watch
-        if watch is not None:
-            self._watched = (watch, watch.begun(store.name, "write" if kind is Kind.WRITE else "read"))
+        self._watched = None if watch is None else (watch, watch.begun(store.name, kind.value))
         self._began = self.deadline.at - self.deadline.timeout
         looks_back = request_class.request.consistency.level is Level.SESSION and kind is Kind.READ
         own = session.class_of(store, request_class) if looks_back and session.knows(store) else request_class
@@ -146,11 +145,11 @@ class Block(Acquisition, Generic[H]):
     def _left_too_early(self, error: BaseException | None) -> BaseException:
         """Another thread or task is in the midst of a statement of this block. Its end is waited for, and all is rolled back."""
         assert self.deadline is not None
-        if error is None or isinstance(error, Exception):
-            while getattr(self._handle, "speaker", None) is not None and self.deadline.remaining() > 0.0:
-                sleep(HAND_OVER_POLL)
+        waits = error is None or isinstance(error, Exception)
+        while waits and getattr(self._handle, "speaker", None) is not None and self.deadline.remaining() > 0.0:
+            sleep(HAND_OVER_POLL)
         progress = self.progress
-        done = self.kind is Kind.WRITE and bool(progress.commits or progress.implicit or progress.unknown)
+        done = self.kind is Kind.WRITE and (progress.commits or progress.implicit or progress.unknown)
         return error or left_in_use(committed="unknown" if done else "no")
 
     def _abandoned(self) -> UsageError:
@@ -170,12 +169,11 @@ class Block(Acquisition, Generic[H]):
             return
         progress, can = self.progress, self.store.capabilities
         alone = can is not None and not can.transactions and not self._mode.transaction  # each write stands by itself
-        committed = "no" if not progress.commits else "yes" if alone or progress.commits > before else "unknown"
-        committed = "unknown" if progress.unknown else committed
+        known = "no" if not progress.commits else "yes" if alone or progress.commits > before else "unknown"
+        committed = "unknown" if progress.unknown else known
         setattr(error, "committed", committed)  # noqa: B010  # not an attribute of its class
-        if committed == "no" and isinstance(error, Exception):
-            return  # the driver's own error says all
-        error.add_note(f"it struck at the end of a write block on {self.store.name!r}; committed: {committed}.")
+        if committed != "no" or not isinstance(error, Exception):  # else the driver's own error says all
+            error.add_note(f"it struck at the end of a write block on {self.store.name!r}; committed: {committed}.")
 
     def _still_owner(self) -> None:
         """STRONG: the read is done; now the owner must still be one, asked on the same connection."""
@@ -272,9 +270,8 @@ class Block(Acquisition, Generic[H]):
     def _passed(self, watch: Watch) -> bool:
         """Tell of a block that went as most do, and make no event of it."""
         e = None if self.decision is None else self.decision.endpoint
-        kind = "write" if self.kind is Kind.WRITE else "read"
         seconds = self.store.clock.monotonic() - self._began
-        return e is not None and watch.passed(self.store.name, e.id, kind, seconds)
+        return e is not None and watch.passed(self.store.name, e.id, self.kind.value, seconds)
 
     def _closed(self, error: BaseException | None) -> None:
         handle, decision, checkout = self._handle, self.decision, self._checkout

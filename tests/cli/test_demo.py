@@ -67,7 +67,7 @@ def test_the_story_has_its_calls_and_fits_a_terminal(told: tuple[subprocess.Comp
     """Each step has the call that did it; with --json it is told on stderr; no line is wider than 80; no colour off a TTY."""
     done, _ = told
     steps = json.loads(done.stdout)["steps"]
-    assert len(steps) == 29
+    assert len(steps) == 30
     assert all(step["title"] and step["call"] for step in steps)
     for call in (
         "consistency=EVENTUAL",

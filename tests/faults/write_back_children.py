@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, MetaData, String, Table, create_engine
 
-from regionkit.caching import Cache, Shared, SqlSink, WriteBack
+from regionkit.caching import Cache, FileJournal, Shared, SqlJournal, SqlSink, WriteBack
 from regionkit.errors import RegionKitError
 
 KEYS = 12
@@ -41,7 +41,14 @@ def table() -> Table:
 def cache_of(cell: dict[str, Any]) -> Cache[dict[str, int]]:
     """As each process has it."""
     sink = SqlSink(create_engine(cell["url"]), table(), key="id", version="rk_ver")
-    strategy = WriteBack(sink=sink, durability=cell["durability"], ttl=300.0, max_age=0.2, write_timeout=5.0)
+    given: FileJournal | SqlJournal | None = None
+    if cell["durability"] == "journal":
+        given = FileJournal(cell["folder"], unsafe_place=True)
+    elif cell["durability"] == "sql-journal":
+        given = SqlJournal(create_engine(cell["url"]))
+    strategy = WriteBack(
+        sink=sink, durability=cell["durability"], journal=given, ttl=300.0, max_age=0.2, write_timeout=5.0
+    )
     return Cache("counts", dict, strategy=strategy, tiers=[Shared(cell["redis"], timeout=1.0)])
 
 

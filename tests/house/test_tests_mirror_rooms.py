@@ -35,6 +35,7 @@ ELSEWHERE = {
     "caching/ear": "caching/test_cache_faults.py",  # news that were trimmed, deleted, renumbered
     "caching/fetch": "caching/test_cache.py",
     "caching/glance": "caching/test_fast_lane_shared.py",
+    "caching/journals": "caching/back/test_modes.py",  # what is no journal of a mode
     "caching/intents_sql": "caching/test_sweep.py",
     "caching/forks": "caching/test_cache_processes.py",
     "caching/kept_tables": "caching/test_write_through.py",

@@ -71,7 +71,7 @@ def test_a_file_that_somebody_else_touched_is_given_up(log: Any, tmp_path: Path,
         (tmp_path / "copy").rename(path)
     else:
         with path.open("r+b") as file:
-            file.write(file_place.preamble("f" * 32))
+            file.write(file_place.LOG.preamble("f" * 32))
     for _ in range(2):
         with pytest.raises(RegionUnavailable) as caught:
             log.decide(new_gtrid(), COMMIT, ["a"], "host:1", soon())

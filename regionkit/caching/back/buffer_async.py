@@ -3,7 +3,8 @@
 1. A put is sent once, whatever becomes of it: over our own connections, which retry nothing. Where it was sent and no answer
    came, the error has it whole, and `again` asks for what became of it.
 2. Without a connection nothing is sent: TierDown, and nothing is done.
-3. Each put says which run of the server this process speaks to. Where the buffer is of another it is told OPEN, and the
+3. With a journal a put is two steps and the journal's between them: `journal_rules` says which.
+4. Each put says which run of the server this process speaks to. Where the buffer is of another it is told OPEN, and the
    connections of now are not used again.
 """
 
@@ -14,8 +15,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from regionkit.caching.back.durability_async import AsyncDurability
+from regionkit.caching.back.journal_async import AsyncJournal
+from regionkit.caching.back.journal_rules import Note
 from regionkit.caching.back.record import body_of, reason_bytes, unpacked
-from regionkit.caching.back.rules import EPOCH, Acked, Answer, text_of, version_of
+from regionkit.caching.back.refusals import JournalBroken
+from regionkit.caching.back.rules import EPOCH, Acked, Answer, Fate, text_of, version_of
 from regionkit.caching.back.steps import (
     CLAIM_BYTES,
     MAX_BYTES,
@@ -33,10 +37,13 @@ from regionkit.caching.entry import DIGEST
 from regionkit.caching.keys import Stored, stored_name
 from regionkit.caching.shared_async import AsyncSharedTier
 from regionkit.caching.steps import BATCH, Sealing, TierDown
+from regionkit.core.events import crash_point
 from regionkit.errors import DurabilityUnknown
 
 __all__ = ["AsyncBuffer"]
 
+MOST_OVERTAKEN = 5
+"""Times that a put with a journal reserves a version anew: by then others write the key all the time."""
 PAGE = 100
 """Keys of one page, nearly."""
 
@@ -49,6 +56,7 @@ class AsyncBuffer:
         max_dirty: keys that are dirty or parked at once, at most.
         max_bytes: of their records, at most.
         durability: of its server; None: nobody looks, as in mode `memory`.
+        journal: what keeps each put beside the server; None: nothing does.
     """
 
     def __init__(
@@ -58,9 +66,11 @@ class AsyncBuffer:
         max_dirty: int = MAX_DIRTY,
         max_bytes: int = MAX_BYTES,
         durability: AsyncDurability | None = None,
+        journal: AsyncJournal | None = None,
     ) -> None:
         self._tier = tier
         self.durability = durability
+        self.journal = journal
         self._bounds = (max_dirty, max_bytes)
         self._known = 0
 
@@ -116,7 +126,6 @@ class AsyncBuffer:
             TierDown: it was not asked.
             DurabilityUnknown: again no answer came.
         """
-        tier = self._tier
         if self.durability is not None:
             await self.durability.ensure()
         sealing = put.sealing
@@ -127,22 +136,9 @@ class AsyncBuffer:
         body = body_of(digest, put.stored, kept, deleted=put.deleted)
         row = "" if put.row is None else text_of(put.row)
         words = [put.id, digest, body, sealing.data, expected, since, row, b"%016d" % put.stamp, *self._bounds]
-        try:
-            (answer, version, stamp), proved = await self._sent(put.stored, words)
-        except TierDown as down:
-            if not down.sent:
-                raise
-            raise DurabilityUnknown(
-                "a put was sent to the write-back buffer, and no answer came.",
-                why=f"{down}.",
-                fix="ask what became of it: the same put again is done once.",
-                put=put,
-            ) from down
-        given = PutAnswer(Answer(answer.decode()), int(version or 0), int(stamp or 0))
-        if given.answer is Answer.OPEN:
-            tier.reconnect()
-        elif given.answer in (Answer.DONE, Answer.SEEN, Answer.FULL):
-            self._known = max(self._known, given.version)
+        if self.journal is not None:
+            return await self._journaled(self.journal, put, words, body)
+        given, proved = await self._answer(put, [*words, "", ""])
         if not proved and given.answer in (Answer.DONE, Answer.SEEN):
             raise DurabilityUnknown(
                 "a put is in the write-back buffer, and whether it is durable is not known.",
@@ -153,6 +149,106 @@ class AsyncBuffer:
                 put=put,
             )
         return given
+
+    async def _answer(self, put: Put, words: Sequence[Any]) -> tuple[PutAnswer, bool]:
+        """What one step of a put is answered, and whether it is as durable as it should be."""
+        tier = self._tier
+        try:
+            (answer, version, stamp), proved = await self._sent(put.stored, words)
+        except TierDown as down:
+            if not down.sent or words[-2] == "r":  # who reserves has put nothing
+                raise
+            raise DurabilityUnknown(
+                "a put was sent to the write-back buffer, and no answer came.",
+                why=f"{down}.",
+                fix="ask what became of it: the same put again is done once.",
+                put=put,
+            ) from down
+        given = PutAnswer(Answer(answer.decode()), int(version or 0), int(stamp or 0))
+        if given.answer is Answer.OPEN:
+            tier.reconnect()
+        elif given.answer in (Answer.DONE, Answer.SEEN, Answer.FULL, Answer.RESERVED):
+            self._known = max(self._known, given.version)
+        return given, proved
+
+    async def _journaled(self, journal: AsyncJournal, put: Put, words: Sequence[Any], body: bytes) -> PutAnswer:
+        """Reserve, write down, put: once more where another put came between.
+
+        Raises:
+            JournalFull: nothing was put.
+            JournalBroken: the same, and the journal does not work.
+        """
+        written: list[int] = []
+        given = PutAnswer(Answer.OVERTAKEN)
+        surely_not = True
+        try:
+            for _ in range(MOST_OVERTAKEN):
+                given, _ = await self._answer(put, [*words, "r", ""])
+                if given.answer is not Answer.RESERVED:
+                    break
+                version = given.version
+                at = b"%b%b%013d" % (text_of(version).encode(), put.id, max(0, self._tier.clock_now()))
+                note = Note(version, at + body + put.sealing.data, put.expected)
+                surely_not, done = False, False
+                await self._written(journal, note, put)
+                written.append(version)
+                crash_point("write-back.journaled")
+                try:
+                    given, _ = await self._answer(put, [*words, text_of(version), given.stamp])
+                    done, surely_not = given.answer is Answer.DONE, given.answer is not Answer.DONE
+                except TierDown:
+                    surely_not = True
+                    raise
+                finally:
+                    journal.over(version, done=done)
+                if given.answer is not Answer.OVERTAKEN:
+                    break
+        finally:
+            if surely_not and written and given.answer is not Answer.SEEN:
+                await self._withdrawn(journal, written, put)
+        return given
+
+    async def _written(self, journal: AsyncJournal, note: Note, put: Put) -> None:
+        try:
+            await journal.write(note)
+        except JournalBroken as broken:
+            journal.over(note.version, done=False)
+            if not broken.sent:
+                raise
+            raise DurabilityUnknown(
+                "whether a put stands in the journal is not known; it is not in the buffer.",
+                why=f"{broken}.",
+                fix="look at the journal's disk, or database; the same put again is done once.",
+                put=put,
+            ) from broken
+
+    async def _withdrawn(self, journal: AsyncJournal, versions: Sequence[int], put: Put) -> None:
+        """They were not put, and no replay does it either."""
+        try:
+            await journal.withdraw(versions)
+        except JournalBroken as broken:
+            raise DurabilityUnknown(
+                "a put was not done, and its record could not be taken back from the journal.",
+                why=f"{broken}. When the journal is replayed, it may be done.",
+                fix="look at the journal's disk, or database; the same put again is done once.",
+                put=put,
+            ) from broken
+
+    async def settle(self, notes: Sequence[tuple[bytes, int, bytes]]) -> list[Fate] | None:
+        """What becomes of records of a journal: name, version and digest of each. None: the buffer is to be opened first."""
+        fates: list[Fate] = []
+        for part in _parts(notes):
+            words = [word for name, version, digest in part for word in (name, text_of(version), digest)]
+            is_open, _, *told = await self._tier.run("back_settle", [], words, of_run=True)
+            if not is_open:
+                self._tier.reconnect()
+                return None
+            fates += [Fate(fate.decode()) for fate in told]
+        return fates
+
+    async def restore(self, name: bytes, record: bytes, digest: bytes) -> bool:
+        """Make a record dirty that a journal kept, and the sink refuses; whether the buffer is open."""
+        return bool(await self._tier.run("back_restore", [], [name, record, digest], of_run=True))
 
     async def _sent(self, stored: Stored, words: Sequence[Any]) -> tuple[Any, bool]:
         """The answer to a put, and whether it is as durable as it should be."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from regionkit.caching.back.rules import EPOCH, PUTS_REMEMBERED, Acked, Answer, version_of
+from regionkit.caching.back.rules import EPOCH, PUTS_REMEMBERED, Acked, Answer, Fate, version_of
 
 __all__ = ["BufferModel", "Held", "Parked"]
 
@@ -57,7 +57,7 @@ class BufferModel:
         self.ages: dict[bytes, int] = {}
         self.tries: dict[bytes, int] = {}
         self.parked: dict[bytes, Parked] = {}
-        self.puts: dict[int, bytes] = {}
+        self.puts: dict[int, tuple[bytes, int]] = {}
         self.clean: dict[bytes, Held] = {}
         self.leases: dict[bytes, bytes] = {}
         self.floors: dict[bytes, int] = {}
@@ -70,7 +70,7 @@ class BufferModel:
         self.epoch, self.run, self.number = epoch, run, 0
         self.clean.clear()
         self.leases.clear()
-        self.puts[version_of(epoch, 0)] = b""
+        self.puts[version_of(epoch, 0)] = (b"", 0)
         return True
 
     def put(
@@ -85,12 +85,18 @@ class BufferModel:
         expected: int | None = None,
         since: int | None = None,
         room: bool = True,
+        reserves: bool = False,
+        reserved: int | None = None,
+        unsure: bool = False,
     ) -> tuple[Answer, int]:
-        """One put. `since`: it is asked again, and that version was known before. `room`: the memory takes more."""
+        """One put. `since`: it is asked again, and that version was known before. `room`: the memory takes more.
+
+        `reserves`: only a version is given out. `reserved`: that version. `unsure`: floors were forgotten since.
+        """
         if self.epoch == 0 or self.run != run:
             return Answer.OPEN, self.epoch
         old, aside = self.dirty.get(name), self.parked.get(name)
-        if since is not None:
+        if since is not None and reserved is None:
             seen = self._first_answer(name, id, since)
             if seen is not None:
                 return seen
@@ -100,13 +106,17 @@ class BufferModel:
                 return Answer.LOAD, 0
             if present.version != expected:
                 return Answer.CONFLICT, present.version
+        if reserved is not None and (unsure or reserved // EPOCH != self.epoch or self.newest(name) >= reserved):
+            return Answer.OVERTAKEN, 0
         grows = size - (old.size if old else 0)
         fits = old is not None or len(self.dirty) + len(self.parked) < self._max_dirty
         fits = fits and (grows <= 0 or self.bytes + grows <= self._max_bytes)
-        self.number += 1
-        version = version_of(self.epoch, self.number)
-        if not (fits and room):
-            return Answer.FULL, version
+        version = version_of(self.epoch, self.number + 1) if reserved is None else reserved
+        fits = fits and room
+        if fits or reserved is None:
+            self.number += 1
+        if not fits or reserves:
+            return Answer.RESERVED if fits else Answer.FULL, version
         self._drop(name)
         self.dirty[name] = Held(version, id, now, value, size)
         self.bytes += grows
@@ -114,7 +124,7 @@ class BufferModel:
         if old is None:
             self.due[name] = now
             self.ages[name] = aside.since if aside else now
-        self.puts[version] = id
+        self.puts[version_of(self.epoch, self.number)] = (id, version)
         if len(self.puts) > self._remembered:
             del self.puts[next(iter(self.puts))]
         return Answer.DONE, version
@@ -125,12 +135,31 @@ class BufferModel:
         for held in (self.dirty.get(name), aside.held if aside else None):
             if held is not None and held.id == id:
                 return Answer.SEEN, held.version
-        for version, of in self.puts.items():
-            if of == id and version > since:
+        for at, (of, version) in self.puts.items():
+            if of == id and at > since:
                 return Answer.SEEN, version
         if next(iter(self.puts)) > since or since // EPOCH != self.epoch:
             return Answer.FORGOTTEN, 0
         return None
+
+    def newest(self, name: bytes) -> int:
+        """The latest version that a key has had, as far as is known."""
+        aside = self.parked.get(name)
+        there = (self.dirty.get(name), aside.held if aside else None, self.clean.get(name))
+        versions = [held.version for held in there if held] + [self.floors.get(name, 0), self.discarded.get(name, 0)]
+        return max(version for version in versions if version <= version_of(self.epoch, self.number))
+
+    def settle(self, name: bytes, version: int) -> Fate:
+        """What becomes of a record that stands in a journal."""
+        aside = self.parked.get(name)
+        if any(held and held.version >= version for held in (self.dirty.get(name), aside.held if aside else None)):
+            return Fate.HELD
+        if max(self.floors.get(name, 0), self.discarded.get(name, 0)) >= version:
+            return Fate.SETTLED
+        if version // EPOCH < self.epoch:
+            return Fate.REPLAY
+        self.floors[name] = max(self.floors.get(name, 0), version)
+        return Fate.SETTLED
 
     def read(self, name: bytes) -> Held | None:
         """What a reader is given without the row."""

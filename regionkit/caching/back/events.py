@@ -11,6 +11,8 @@ __all__ = [
     "BufferContended",
     "BufferOpened",
     "FlusherMissing",
+    "JournalRefused",
+    "JournalReplayed",
     "RecordParked",
     "RecordUnreadable",
     "SinkAway",
@@ -98,6 +100,30 @@ class RecordUnreadable(CacheEvent, frozen=True, gc=False):
 
     Attributes:
         why: in the words of what failed.
+    """
+
+    level: ClassVar[int] = logging.ERROR
+    why: str
+
+
+class JournalReplayed(CacheEvent, frozen=True, gc=False):
+    """What the buffer had lost came back from its journal.
+
+    Attributes:
+        records: that their rows show, or a later value.
+        refused: that the sink did not take: they are dirty again, and will be parked.
+    """
+
+    level: ClassVar[int] = logging.WARNING
+    records: int
+    refused: int
+
+
+class JournalRefused(CacheEvent, frozen=True, gc=False):
+    """A journal, or a record of it, is not replayed or not settled. Nothing of it is deleted.
+
+    Attributes:
+        why: with the name of the file, where there is one.
     """
 
     level: ClassVar[int] = logging.ERROR

@@ -66,6 +66,8 @@ class Flusher:
         except SinkDown as down:
             raise self._parts.sink_away(down) from down
         self._looking.state()
+        if self._parts.journaling is not None:
+            self._parts.journaling.ready()
         self._runs = True
         self._supervisor.start("write-back", self._round, self._failed, longest_back_off=LONGEST_BACK_OFF)
 

@@ -65,6 +65,8 @@ class AsyncFlusher:
         except SinkDown as down:
             raise self._parts.sink_away(down) from down
         await self._looking.state()
+        if self._parts.journaling is not None:
+            await self._parts.journaling.ready()
         self._runs = True
         self._supervisor.start("write-back", self._round, self._failed, longest_back_off=LONGEST_BACK_OFF)
 

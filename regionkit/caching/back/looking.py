@@ -3,7 +3,8 @@
 of it.
 
 1. `flush` writes by itself what is due, beside whatever flusher there is, until nothing is dirty that was so when it was called.
-2. A parked value is retried with its own version: a row that has a later one stays. It is discarded for good.
+2. Where there is a journal it is looked at first: what the buffer lost is no longer dirty, and not in its row.
+3. A parked value is retried with its own version: a row that has a later one stays. It is discarded for good.
 """
 
 from __future__ import annotations
@@ -57,16 +58,21 @@ class Looking:
         called = (self._status()).clock
         away: SinkDown | None = None
         while True:
+            replayed = True
             try:
+                if parts.journaling is not None:
+                    replayed = parts.journaling.settled()
                 while (self._flushing.batch()).written and deadline.remaining() > 0:
                     pause = AGAIN
             except SinkDown as down:
                 away = down
             except (TierDown, Backpressure):
-                pass  # tried again, until the time is over
+                replayed = parts.journaling is None  # tried again, until the time is over
             status = self._status()
             since = status.since if stored is None else self._asked(lambda: parts.buffer.since(stored))
-            clean = since is None or since > called  # a row is behind since the call where it shows what was dirty then
+            clean = replayed and (
+                since is None or since > called
+            )  # a row is behind since the call where it shows what was dirty then
             if clean or deadline.remaining() <= 0:
                 if clean:
                     parts.flushed()

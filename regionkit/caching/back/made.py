@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import weakref
+from importlib import import_module
 from typing import Any
 
 from regionkit.caching.back.buffer import Buffer
@@ -11,12 +12,15 @@ from regionkit.caching.back.durability import Durability
 from regionkit.caching.back.flusher import Flusher
 from regionkit.caching.back.flushing import Flushing
 from regionkit.caching.back.holders import HOLDERS
+from regionkit.caching.back.journal import Journal
+from regionkit.caching.back.journaling import Journaling
 from regionkit.caching.back.looking import Looking
 from regionkit.caching.back.modes import mode_named
 from regionkit.caching.back.parts import BackParts
 from regionkit.caching.back.putting import Putting
 from regionkit.caching.back.refusals import SinkDown
 from regionkit.caching.inside import Inside
+from regionkit.caching.journals import FileJournal, SqlJournal
 from regionkit.caching.keys import canonical
 from regionkit.caching.shared import SharedTier
 from regionkit.caching.strategies import WriteBack
@@ -24,6 +28,8 @@ from regionkit.core.clock import Clock
 from regionkit.errors import CacheError, ConfigurationError
 
 __all__ = ["Back", "back_of"]
+
+IS_ASYNC = False
 
 
 class Back:
@@ -59,6 +65,8 @@ class Back:
         """
         try:
             self._parts.sink.create_tables()
+            if self._parts.journaling is not None:
+                self._parts.journaling.journal.create_tables()
         except SinkDown as down:
             raise CacheError(
                 f"the sink of cache {self._parts.cache.name!r} does not answer.", why=f"{down}.", retryable=True
@@ -75,6 +83,8 @@ class Back:
         """
         for flusher in list(self._flushers):
             flusher.stop()
+        if self._parts.journaling is not None:
+            self._parts.journaling.stop()
         if HOLDERS.let_go(self._parts.sink, self):
             self._parts.sink.close()
 
@@ -82,6 +92,8 @@ class Back:
         """After a fork."""
         HOLDERS.renew()
         self._parts.renew()
+        if self._parts.journaling is not None:
+            self._parts.journaling.renew()
         for flusher in list(self._flushers):
             flusher.renew()
 
@@ -101,5 +113,27 @@ def back_of(cache: Inside, clock: Clock) -> Back:
         timeout=strategy.wait,
         assume=strategy.assume,
     )
-    buffer = Buffer(tier, max_dirty=strategy.max_dirty, max_bytes=strategy.max_bytes, durability=durability)
-    return Back(BackParts(cache, strategy, buffer, clock))
+    journal = _journal_of(cache, strategy, clock)
+    buffer = Buffer(
+        tier, max_dirty=strategy.max_dirty, max_bytes=strategy.max_bytes, durability=durability, journal=journal
+    )
+    parts = BackParts(cache, strategy, buffer, clock)
+    if journal is not None:
+        parts.journaling = Journaling(parts, journal)
+    return Back(parts)
+
+
+def _journal_of(cache: Inside, strategy: WriteBack, clock: Clock) -> Journal | None:
+    """The journal of a cache whose durability is one. Nothing is opened yet."""
+    way = "_async" if IS_ASYNC else ""
+    given = strategy.journal
+    journal: Journal
+    if isinstance(given, FileJournal):  # needs Unix
+        files = import_module(f"regionkit.caching.back.journal_file{way}")
+        journal = files.JournalFiles(given, cache.namespace, cache.name, strategy.write_timeout)
+        return journal
+    if isinstance(given, SqlJournal):
+        tables = import_module(f"regionkit.caching.back.journal_sql{way}")
+        journal = tables.JournalTable(given, cache.name, clock)
+        return journal
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from importlib import import_module
 from typing import Any
 
 from regionkit.caching.back.buffer_async import AsyncBuffer
@@ -10,12 +11,15 @@ from regionkit.caching.back.durability_async import AsyncDurability
 from regionkit.caching.back.flusher_async import AsyncFlusher
 from regionkit.caching.back.flushing_async import AsyncFlushing
 from regionkit.caching.back.holders import HOLDERS
+from regionkit.caching.back.journal_async import AsyncJournal
+from regionkit.caching.back.journaling_async import AsyncJournaling
 from regionkit.caching.back.looking_async import AsyncLooking
 from regionkit.caching.back.modes import mode_named
 from regionkit.caching.back.parts_async import AsyncBackParts
 from regionkit.caching.back.putting_async import AsyncPutting
 from regionkit.caching.back.refusals import SinkDown
 from regionkit.caching.inside_async import AsyncInside
+from regionkit.caching.journals import FileJournal, SqlJournal
 from regionkit.caching.keys import canonical
 from regionkit.caching.shared_async import AsyncSharedTier
 from regionkit.caching.strategies import WriteBack
@@ -23,6 +27,8 @@ from regionkit.core.clock import Clock
 from regionkit.errors import CacheError, ConfigurationError
 
 __all__ = ["AsyncBack", "async_back_of"]
+
+IS_ASYNC = True
 
 
 class AsyncBack:
@@ -58,6 +64,8 @@ class AsyncBack:
         """
         try:
             await self._parts.sink.create_tables()
+            if self._parts.journaling is not None:
+                await self._parts.journaling.journal.create_tables()
         except SinkDown as down:
             raise CacheError(
                 f"the sink of cache {self._parts.cache.name!r} does not answer.", why=f"{down}.", retryable=True
@@ -74,6 +82,8 @@ class AsyncBack:
         """
         for flusher in list(self._flushers):
             await flusher.stop()
+        if self._parts.journaling is not None:
+            await self._parts.journaling.stop()
         if HOLDERS.let_go(self._parts.sink, self):
             await self._parts.sink.close()
 
@@ -81,6 +91,8 @@ class AsyncBack:
         """After a fork."""
         HOLDERS.renew()
         self._parts.renew()
+        if self._parts.journaling is not None:
+            self._parts.journaling.renew()
         for flusher in list(self._flushers):
             flusher.renew()
 
@@ -100,5 +112,27 @@ def async_back_of(cache: AsyncInside, clock: Clock) -> AsyncBack:
         timeout=strategy.wait,
         assume=strategy.assume,
     )
-    buffer = AsyncBuffer(tier, max_dirty=strategy.max_dirty, max_bytes=strategy.max_bytes, durability=durability)
-    return AsyncBack(AsyncBackParts(cache, strategy, buffer, clock))
+    journal = _journal_of(cache, strategy, clock)
+    buffer = AsyncBuffer(
+        tier, max_dirty=strategy.max_dirty, max_bytes=strategy.max_bytes, durability=durability, journal=journal
+    )
+    parts = AsyncBackParts(cache, strategy, buffer, clock)
+    if journal is not None:
+        parts.journaling = AsyncJournaling(parts, journal)
+    return AsyncBack(parts)
+
+
+def _journal_of(cache: AsyncInside, strategy: WriteBack, clock: Clock) -> AsyncJournal | None:
+    """The journal of a cache whose durability is one. Nothing is opened yet."""
+    way = "_async" if IS_ASYNC else ""
+    given = strategy.journal
+    journal: AsyncJournal
+    if isinstance(given, FileJournal):  # needs Unix
+        files = import_module(f"regionkit.caching.back.journal_file{way}")
+        journal = files.AsyncJournalFiles(given, cache.namespace, cache.name, strategy.write_timeout)
+        return journal
+    if isinstance(given, SqlJournal):
+        tables = import_module(f"regionkit.caching.back.journal_sql{way}")
+        journal = tables.AsyncJournalTable(given, cache.name, clock)
+        return journal
+    return None

@@ -7,11 +7,13 @@
 | aof-always | it is on disk (`appendfsync always`) | and a crash of the machine | an fsync, shared by the puts of a moment |
 | aof-wait | WAITAOF says that it is on disk (Redis 7.2) | the same | with `everysec` up to a second |
 | replicated | WAIT says that replicas have it | the loss of the server, where one takes over | a round trip to them |
+| journal | a file of this process has it, too | the loss of the server, where this disk comes back | an fsync, a round trip |
+| sql-journal | a table of a database has it, too | the loss of the server | an INSERT, a round trip |
 
 1. Every mode refuses a server that evicts keys without a time to live: what is dirty would go without a word.
 2. What a server does not tell is not taken for so: the application says it (`assume`), and whoever prints the guarantee says that
    it is assumed.
-3. `journal` and `sql-journal`, which survive the loss of the server by a file or a table of the application's, are not there yet.
+3. A mode with a journal asks nothing of the server but that it does not evict: what it loses is replayed.
 """
 
 from __future__ import annotations
@@ -24,9 +26,7 @@ import msgspec
 
 from regionkit.errors import CacheError, ConfigurationError
 
-__all__ = ["MODES", "NOT_YET", "Facts", "Mode", "durably", "facts_of", "judged", "mode_named", "wait_of"]
-
-NOT_YET = ("journal", "sql-journal")
+__all__ = ["MODES", "Facts", "Mode", "durably", "facts_of", "judged", "mode_named", "wait_of"]
 
 
 class Mode(msgspec.Struct, frozen=True):
@@ -39,6 +39,7 @@ class Mode(msgspec.Struct, frozen=True):
         costs: what a put costs more than in `memory`.
         fsync: values of `appendfsync` that will do; none: it needs no file.
         wait: command that says how durable a put is.
+        journal: name of the class of its journal; "": it has none.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Mode(msgspec.Struct, frozen=True):
     costs: str
     fsync: tuple[str, ...] = ()
     wait: str = ""
+    journal: str = ""
 
 
 _ALL = (
@@ -81,6 +83,20 @@ _ALL = (
         (),
         "WAIT",
     ),
+    Mode(
+        "journal",
+        "the loss of the server, and a crash of this machine, where the same disk comes back",
+        "the loss of this machine's disk together with the server",
+        "an fsync on this machine, shared by the puts of a moment, and one more round trip",
+        journal="FileJournal",
+    ),
+    Mode(
+        "sql-journal",
+        "the loss of the server: any process replays the table",
+        "the loss of the journal's database together with the server",
+        "an INSERT into the journal's database, shared by the puts of a moment, and one more round trip",
+        journal="SqlJournal",
+    ),
 )
 MODES: Mapping[str, Mode] = MappingProxyType({mode.name: mode for mode in _ALL})
 
@@ -113,8 +129,6 @@ def mode_named(name: Any) -> Mode:
     Raises:
         ConfigurationError: there is none.
     """
-    if name in NOT_YET:
-        raise ConfigurationError(f"durability={name!r} is not there yet.", fix=f"use one of {', '.join(MODES)}.")
     if not isinstance(name, str) or name not in MODES:
         raise ConfigurationError(f"durability={name!r} is none.", fix=f"use one of {', '.join(MODES)}.")
     return MODES[name]

@@ -4,10 +4,13 @@
    and looks again at a later one; a flush does not.
 2. A buffer that is not open is opened with an epoch that the sink gives out: by one caller of the process, and only where
    nobody else has opened it meanwhile.
-3. The server gives the durability that is asked for: `durability_async` says when that is looked at.
+3. A journal is opened before the first put and the first flush, and what others left behind is taken over (`journaling`).
+4. The server gives the durability that is asked for: `durability_async` says when that is looked at.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from regionkit.caching.back.buffer_async import AsyncBuffer
 from regionkit.caching.back.events import BufferOpened
@@ -18,6 +21,9 @@ from regionkit.caching.strategies import WriteBack
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncSlots
 from regionkit.errors import Backpressure, CacheError
+
+if TYPE_CHECKING:
+    from regionkit.caching.back.journaling_async import AsyncJournaling
 
 __all__ = ["AsyncBackParts"]
 
@@ -37,6 +43,7 @@ class AsyncBackParts:
         self._checked = False
         self._checks_from = 0.0
         self._opening = AsyncSlots(1)
+        self.journaling: AsyncJournaling | None = None
 
     @property
     def checked(self) -> bool:

@@ -8,6 +8,7 @@
 | FULL       | waits for room; then writes the row itself with the version that is reserved, or raises Backpressure |
 | CONFLICT   | raises VersionConflict: nothing was written |
 | LOAD       | loads the row, so that its version is known, and asks again |
+| OVERTAKEN  | asks again: with a journal, others write the key all the time |
 | FORGOTTEN  | raises DurabilityUnknown: what became of the first attempt is not known any more |
 
 1. No flusher for `max_age`: an event says so, each `WARN_EVERY` seconds. None for `silence_of(max_age)`: Backpressure.
@@ -26,6 +27,7 @@ from regionkit.caching.back.flush_rules import silence_of
 from regionkit.caching.back.parts import BackParts
 from regionkit.caching.back.reading import without_row
 from regionkit.caching.back.receipt import Receipt
+from regionkit.caching.back.refusals import JournalBroken, JournalFull
 from regionkit.caching.back.rules import Answer, Change, Verdict
 from regionkit.caching.back.sink import SinkDown, SinkRefused
 from regionkit.caching.back.steps import Put, PutAnswer
@@ -81,6 +83,8 @@ class Putting:
         self._check_key(key)
         entry, sealing = self._sealed(stored, value, deleted=deleted)
         self._heard_flusher()
+        if self._parts.journaling is not None:
+            self._parts.journaling.ready()
         inside = cache.fetcher.parts
         cache.teller.told(stored)
         mark = inside.table.mark(stored, sealing.data[DIGEST])
@@ -157,6 +161,8 @@ class Putting:
                     return self._written(key, put, value, given)
                 case Answer.OPEN:
                     self._asked(parts.open)
+                case Answer.OVERTAKEN | Answer.RESERVED:
+                    continue  # others write the key all the time
                 case Answer.LOAD:
                     put = self._with_row(key, put, given)
                 case Answer.CONFLICT:
@@ -187,6 +193,9 @@ class Putting:
         """
         try:
             return question(*of)
+        except (JournalFull, JournalBroken) as broken:
+            assert self._parts.journaling is not None
+            raise self._parts.journaling.broken(broken) from broken
         except TierDown as down:
             raise Backpressure(
                 f"the shared tier of cache {self._cache.name!r} did not take a put.",
@@ -196,6 +205,8 @@ class Putting:
             ) from down
 
     def _durable_in(self) -> str:
+        if self._parts.journaling is not None:
+            return self._parts.journaling.journal.where
         durability = self._parts.buffer.durability
         assumed = durability is not None and durability.assumed
         return f"redis-{self._parts.strategy.durability}{' (assumed)' if assumed else ''}"

@@ -7,6 +7,7 @@
 | FULL       | waits for room; then writes the row itself with the version that is reserved, or raises Backpressure |
 | CONFLICT   | raises VersionConflict: nothing was written |
 | LOAD       | loads the row, so that its version is known, and asks again |
+| OVERTAKEN  | asks again: with a journal, others write the key all the time |
 | FORGOTTEN  | raises DurabilityUnknown: what became of the first attempt is not known any more |
 
 1. No flusher for `max_age`: an event says so, each `WARN_EVERY` seconds. None for `silence_of(max_age)`: Backpressure.
@@ -25,6 +26,7 @@ from regionkit.caching.back.flush_rules import silence_of
 from regionkit.caching.back.parts_async import AsyncBackParts
 from regionkit.caching.back.reading_async import without_row
 from regionkit.caching.back.receipt import Receipt
+from regionkit.caching.back.refusals import JournalBroken, JournalFull
 from regionkit.caching.back.rules import Answer, Change, Verdict
 from regionkit.caching.back.sink_async import SinkDown, SinkRefused
 from regionkit.caching.back.steps import Put, PutAnswer
@@ -80,6 +82,8 @@ class AsyncPutting:
         self._check_key(key)
         entry, sealing = self._sealed(stored, value, deleted=deleted)
         await self._heard_flusher()
+        if self._parts.journaling is not None:
+            await self._parts.journaling.ready()
         inside = cache.fetcher.parts
         cache.teller.told(stored)
         mark = inside.table.mark(stored, sealing.data[DIGEST])
@@ -156,6 +160,8 @@ class AsyncPutting:
                     return await self._written(key, put, value, given)
                 case Answer.OPEN:
                     await self._asked(parts.open)
+                case Answer.OVERTAKEN | Answer.RESERVED:
+                    continue  # others write the key all the time
                 case Answer.LOAD:
                     put = await self._with_row(key, put, given)
                 case Answer.CONFLICT:
@@ -186,6 +192,9 @@ class AsyncPutting:
         """
         try:
             return await question(*of)
+        except (JournalFull, JournalBroken) as broken:
+            assert self._parts.journaling is not None
+            raise self._parts.journaling.broken(broken) from broken
         except TierDown as down:
             raise Backpressure(
                 f"the shared tier of cache {self._cache.name!r} did not take a put.",
@@ -195,6 +204,8 @@ class AsyncPutting:
             ) from down
 
     def _durable_in(self) -> str:
+        if self._parts.journaling is not None:
+            return self._parts.journaling.journal.where
         durability = self._parts.buffer.durability
         assumed = durability is not None and durability.assumed
         return f"redis-{self._parts.strategy.durability}{' (assumed)' if assumed else ''}"

@@ -1,8 +1,8 @@
-"""How a sink says that it did not take changes. One module for both forms of a sink: an error has one class."""
+"""How a sink or a journal says that it did not take something. One module for both forms of each: an error has one class."""
 
 from __future__ import annotations
 
-__all__ = ["SinkDown", "SinkFenced", "SinkRefused"]
+__all__ = ["JournalBroken", "JournalFull", "SinkDown", "SinkFenced", "SinkRefused"]
 
 
 class SinkDown(Exception):
@@ -31,3 +31,19 @@ class SinkRefused(Exception):
     def __init__(self, why: str, *, waits: bool = False) -> None:
         super().__init__(why)
         self.waits = waits
+
+
+class JournalFull(Exception):
+    """There is no room for a record. Nothing was written."""
+
+
+class JournalBroken(Exception):
+    """The journal did not take a record, or does not answer.
+
+    Attributes:
+        sent: the record may stand there.
+    """
+
+    def __init__(self, why: str, *, sent: bool = False) -> None:
+        super().__init__(why)
+        self.sent = sent

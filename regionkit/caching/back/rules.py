@@ -8,6 +8,13 @@ The buffer of a cache holds for each dirty key one record (its latest value), wh
 | | `expected` is not the key's version | CONFLICT with the present one; LOAD where it is not known here |
 | | there is no room: for one key more, or for the bytes | FULL with a reserved version: who writes the row itself uses it |
 | | else | DONE: the record is replaced, due now if it was not dirty; the cache's value and lease go |
+| RESERVE | as PUT | what PUT would answer; in place of DONE it is RESERVED: a version is given out, and nothing is put |
+| PUT, reserved | the key has had a later version, or that is not known | OVERTAKEN: nothing is done; reserve anew |
+| | else | as PUT, with that version |
+| SETTLE | a record of a journal: the buffer has that version or a later one, dirty or parked | HELD |
+| | it has not, and the version is of the buffer's epoch | SETTLED: the row shows it or a later one, or it was never put |
+| | or the key's floor reaches it | SETTLED: a row has shown it or a later one, or it was discarded |
+| | it has not, and the version is of an earlier epoch | REPLAY: the buffer may have lost it; the journal's owner writes the row |
 | CLAIM | records that are due, the longest due first | due again when the claim's time is over; their tries go up by one |
 | ACK | the record is still that version, or an older one | CLEAN: it goes; the floor of the key is raised to the version told |
 | | and the row shows the very record | it becomes the cache's value |
@@ -42,6 +49,9 @@ The buffer of a cache holds for each dirty key one record (its latest value), wh
 9. Behind since: the time of the first put that the row does not show, or an earlier one. The oldest is what a loss would cost.
 10. A flusher whose claim was over may write the row of a value that was parked and discarded since, and die before it says so.
     Its time ends before a floor does: until then an older row is read, and not kept.
+11. With a journal a version is reserved, the record is made durable, and then put (`journal_rules`). Of one key versions are put
+    in rising order only: OVERTAKEN sees to it. So what `expected` says holds at the put, not at the reservation.
+12. A settled version is never put afterwards: SETTLE raises the floor of the key to it, so that a late put is OVERTAKEN.
 """
 
 from __future__ import annotations
@@ -58,6 +68,7 @@ __all__ = [
     "Acked",
     "Answer",
     "Change",
+    "Fate",
     "Verdict",
     "number_of",
     "text_of",
@@ -83,6 +94,8 @@ class Answer(Enum):
     CONFLICT = "conflict"
     LOAD = "load"
     FORGOTTEN = "forgotten"
+    RESERVED = "reserved"
+    OVERTAKEN = "overtaken"
 
 
 class Acked(Enum):
@@ -91,6 +104,14 @@ class Acked(Enum):
     CLEAN = "clean"
     AGAIN = "again"
     GONE = "gone"
+
+
+class Fate(Enum):
+    """What becomes of a record of a journal."""
+
+    HELD = "held"
+    SETTLED = "settled"
+    REPLAY = "replay"
 
 
 class Verdict(Enum):

@@ -1,8 +1,10 @@
 -- ARGV[6] run of the server, [7] id, [8] digest, [9] record from its kind to its key, [10] entry, [11] version expected or '',
 -- [12] '' or, of a put that is asked again, the last <epoch>-<number> known before it, [13] version of the row as the caller has read
--- it, or '', [14] the stamp that LOAD told it before, [15] most keys, [16] most bytes
+-- it, or '', [14] the stamp that LOAD told it before, [15] most keys, [16] most bytes, [17] '', or 'r': only reserve a version, or the
+-- version that was reserved, [18] the stamp that was told with it
 -- Answers {answer, version (of open: the epoch), stamp}
 local id, digest, expected, since = ARGV[7], ARGV[8], ARGV[11], ARGV[12]
+local reserved = #ARGV[17] > 1 and ARGV[17]
 local name = string.sub(KEYS[4], #base + 4)
 -- the stamp, and whether there is room for more: taken first, as has_room() asks first. Another generation counts from 0
 local stamp = redis.pcall('HINCRBY', account, 'q', 1)
@@ -27,8 +29,7 @@ local function first_answer()
   local epoch, number = parts(since)
   for _, one in ipairs(redis.call('XRANGE', puts, digits(epoch, 1) .. '-' .. digits(number + 1, 1), '+')) do
     if one[2][2] == id then
-      local of, at = parts(one[1])
-      return digits(of, 6) .. digits(at, 13)
+      return one[2][4]
     end
   end
   local oldest = redis.call('XRANGE', puts, '-', '+', 'COUNT', 1)[1]
@@ -51,7 +52,24 @@ local function present()
   return not told and ARGV[13]
 end
 
-if since ~= '' then
+-- whether the key has had a later version than the one reserved, or that is not known
+local function overtaken()
+  if tonumber(string.sub(reserved, 1, 6)) ~= tonumber(meta.e) then return true end
+  if tonumber(ARGV[18]) < tonumber(redis.call('HGET', account, 'd')) then return true end
+  local issued = string.format('%06.0f%013.0f', meta.e, meta.n)
+  local _, own, common = of_key(digest)
+  local versions = {old and '2' .. version_of(old) or '', aside and '2' .. version_of(aside) or ''}
+  for _, kept in ipairs({string.sub(own or '', 17), string.sub(common or '', 17), redis.call('GETRANGE', KEYS[4], 51, 77)}) do
+    versions[#versions + 1] = string.sub(kept, 1, 1) .. string.sub(kept, 9)
+  end
+  for _, version in ipairs(versions) do
+    local kind, number = string.sub(version, 1, 1), string.sub(version, 2)
+    if (kind == '2' or kind == '8') and number >= reserved and number <= issued then return true end
+  end
+  return false
+end
+
+if not reserved and since ~= '' then
   local version = first_answer()
   if version then return {'seen', version, ''} end
   if version == false then return {'forgotten', '', ''} end
@@ -61,15 +79,16 @@ if expected ~= '' then
   if not version then return {'load', '', digits(redis.call('HGET', account, 'q'), 16)} end
   if version ~= expected then return {'conflict', version, ''} end
 end
+if reserved and overtaken() then return {'overtaken', '', ''} end
 local size = 48 + #ARGV[9] + #ARGV[10]
 local grows = size - (old and #old or 0)
 local fits = old or redis.call('HLEN', dirty) - 1 + (meta.p > 0 and redis.call('HLEN', parked) or 0) < tonumber(ARGV[15])
 fits = room and fits and (grows <= 0 or meta.b + meta.p + grows <= tonumber(ARGV[16]))
 local number = digits(meta.n + 1, 1)
-local version = string.format('%06.0f%013.0f', meta.e, number)
-if not fits then
-  redis.call('HSET', back, 'n', number)
-  return {'full', version, ''}
+local version = reserved or string.format('%06.0f%013.0f', meta.e, number)
+if not fits or ARGV[17] == 'r' then
+  if not reserved then redis.call('HSET', back, 'n', number) end
+  return {fits and 'reserved' or 'full', version, digits(redis.call('HGET', account, 'q'), 16)}
 end
 
 redis.call('DEL', KEYS[4], KEYS[5])
@@ -83,7 +102,7 @@ else
   redis.call('ZADD', due, at, name)
   redis.call('ZADD', ages, value and string.sub(value, 1, 13) or at, name)
 end
-redis.call('XADD', puts, 'MAXLEN', '~', 10000, meta.e .. '-' .. number, 'i', id)
+redis.call('XADD', puts, 'MAXLEN', '~', 10000, meta.e .. '-' .. number, 'i', id, 'v', version)
 stamp = now == ARGV[1] and next_stamp() or digits(stamp, 16)
 tell('k', digest, stamp)
 return {'done', version, stamp}

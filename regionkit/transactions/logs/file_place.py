@@ -18,16 +18,15 @@ from pathlib import Path
 
 import msgspec
 
+from regionkit.core.disk import inode, sync, sync_folder, unsafe_place, written
+from regionkit.core.frames import NONCE, Damaged, Format
 from regionkit.errors import ConfigurationError
 from regionkit.transactions.logs.file_state import FileState, Made, decoded
-from regionkit.transactions.logs.frames import NONCE, PREAMBLE, Damaged, frames, preamble, scan
 
-__all__ = ["PlacedFile", "Verified", "make", "unsafe_place", "verify"]
+__all__ = ["LOG", "PlacedFile", "Verified", "make", "sync", "unsafe_place", "verify"]
 
-UNSAFE = frozenset(
-    {"tmpfs", "ramfs", "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre"}
-)
-"""File systems that forget at a restart, or whose locks and syncs are another machine's to keep; and all of FUSE."""
+LOG = Format(b"RKDL", b"regionkit log 1\n", "a decision log")
+"""What it is made of."""
 MOST_LOOKS = 5
 """At a name whose file is being replaced."""
 
@@ -67,12 +66,12 @@ def make(path: Path) -> None:
     state = FileState()
     state.apply(Made(os.urandom(4).hex(), os.urandom(16).hex()))
     spare = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    fd = _written(spare, state.compacted(), "0" * 32)
+    fd = written(spare, _whole(state.compacted(), "0" * NONCE))
     try:
         with contextlib.suppress(FileExistsError):  # another one was quicker
             os.link(spare, path)
         spare.unlink()
-        _sync_folder(path)
+        sync_folder(path)
     finally:
         os.close(fd)
 
@@ -129,7 +128,7 @@ class PlacedFile:
                     why="a file log belongs to one process, which recovers too.",
                     fix="let the other one end, or keep the log in a database.",
                 ) from error
-            if _inode(os.fstat(fd)) == _inode(self._path.stat()):
+            if inode(os.fstat(fd)) == inode(self._path.stat()):
                 return fd
             os.close(fd)  # it was replaced just now
         raise ConfigurationError(f"log {str(self._path)!r} is replaced all the time.", fix="see who writes there.")
@@ -140,15 +139,15 @@ class PlacedFile:
         spare = self._path.with_name(f".{self._path.name}.new")
         if self._fd >= 0:
             self.require_ours()
-        fd = _written(spare, payloads, nonce)
+        fd = written(spare, _whole(payloads, nonce))
         try:
             spare.rename(self._path)
-            _sync_folder(self._path)
+            sync_folder(self._path)
         except BaseException:
             os.close(fd)
             raise
         self.close()
-        self._fd, self._nonce, self._inode = fd, nonce, _inode(os.fstat(fd))
+        self._fd, self._nonce, self._inode = fd, nonce, inode(os.fstat(fd))
         self._end = os.fstat(fd).st_size
         self._frames = len(payloads)
 
@@ -162,9 +161,9 @@ class PlacedFile:
             there = self._path.stat()
         except FileNotFoundError:
             raise Lost("it was deleted") from None
-        if _inode(there) != self._inode:
+        if inode(there) != self._inode:
             raise Lost("another file has taken its place")
-        if there.st_size != self._end or os.pread(self._fd, 32, NONCE.start) != self._nonce.encode():
+        if there.st_size != self._end or os.pread(self._fd, NONCE, LOG.nonce.start) != self._nonce.encode():
             raise Lost("another process has written to it")
 
     def append(self, payloads: list[bytes]) -> None:
@@ -174,7 +173,7 @@ class PlacedFile:
             Lost: nothing was written.
         """
         self.require_ours()
-        data = memoryview(frames(self._frames + 1, payloads))
+        data = memoryview(LOG.frames(self._frames + 1, payloads))
         while data:
             written = os.pwrite(self._fd, data, self._end)
             self._end += written
@@ -189,37 +188,8 @@ class PlacedFile:
             os.close(fd)
 
 
-def sync(fd: int) -> None:
-    """To the disk itself."""
-    if hasattr(fcntl, "F_FULLFSYNC"):  # macOS: its fsync stops at the drive's cache
-        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
-    else:
-        os.fdatasync(fd)
-
-
-def unsafe_place(path: Path, mounts: str | None = None) -> str:
-    """The kind of the file system there, where it cannot keep a log; else "", also where nobody can tell.
-
-    Args:
-        path: of the log.
-        mounts: what the system says in /proc/self/mountinfo.
-    """
-    if mounts is None:
-        try:
-            mounts = Path("/proc/self/mountinfo").read_text()
-        except OSError:
-            return ""
-    folder, best, kind = path.resolve().parent, -1, ""
-    for line in mounts.splitlines():
-        left, _, right = line.partition(" - ")
-        point = Path(left.split()[4].replace("\\040", " "))
-        if (folder == point or point in folder.parents) and len(point.parts) >= best:
-            best, kind = len(point.parts), right.split()[0]
-    return kind if kind in UNSAFE or kind.startswith("fuse") else ""
-
-
 def _read(data: bytes) -> tuple[FileState, int]:
-    found = scan(data)
+    found = LOG.scan(data)
     state = FileState()
     for number, payload in enumerate(found.payloads, 1):
         try:
@@ -231,31 +201,6 @@ def _read(data: bytes) -> tuple[FileState, int]:
     return state, found.torn
 
 
-def _written(path: Path, payloads: list[bytes], nonce: str) -> int:
-    """A new file, locked and synced."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        data = memoryview(preamble(nonce) + frames(1, payloads))
-        while data:
-            data = data[os.write(fd, data) :]
-        sync(fd)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _sync_folder(path: Path) -> None:
-    fd = os.open(path.resolve().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _inode(found: os.stat_result) -> tuple[int, int]:
-    return found.st_dev, found.st_ino
-
-
-assert NONCE.stop <= PREAMBLE
+def _whole(payloads: list[bytes], nonce: str) -> bytes:
+    """A file of these."""
+    return LOG.preamble(nonce) + LOG.frames(1, payloads)

@@ -21,9 +21,9 @@ from regionkit.contract.unit import Committed
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency_async import Elapsed, acollect
 from regionkit.core.deadline import Deadline
+from regionkit.core.disk import unsafe_place as kind_of_place
 from regionkit.errors import ConfigurationError, RegionUnavailable, UsageError
 from regionkit.transactions.findings import Finding
-from regionkit.transactions.logs.file_place import unsafe_place as kind_of_place
 from regionkit.transactions.participants.files_disk import BARRED, DocumentsFolder, Refused
 from regionkit.transactions.participants.files_documents import Documents
 from regionkit.transactions.participants.participant_async import (

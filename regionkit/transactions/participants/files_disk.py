@@ -27,8 +27,8 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from regionkit.core.deadline import Deadline
+from regionkit.core.disk import sync
 from regionkit.core.events import crash_point
-from regionkit.transactions.logs.file_place import sync
 from regionkit.transactions.participants.files_documents import OWN, Documents, Manifest, held_by
 from regionkit.transactions.protocol import Finish
 from regionkit.transactions.xid import Xid, xid_of_gid

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from regionkit.caching.back.buffer_model import BufferModel, Held
-from regionkit.caching.back.rules import Acked, Answer
+from regionkit.caching.back.rules import Acked, Answer, Fate
 
 NAMES = (b"a", b"b", b"c")
 MOST, BYTES, REMEMBERED = 3, 40, 4
@@ -19,7 +19,7 @@ MOST, BYTES, REMEMBERED = 3, 40, 4
 WEIGHTS = {
     "passes": 10, "puts": 8, "puts_and_hears_nothing": 3, "asks_again": 4, "claims": 10, "flushes": 12, "acks": 10,
     "fails": 4, "parks": 5, "retries": 3, "discards": 6, "begins": 14, "commits": 10, "ends": 6, "is_copied": 2,
-    "is_promoted": 0.7, "is_lost": 0.2,
+    "is_promoted": 0.7, "is_lost": 0.2, "reserves": 2, "puts_reserved": 2, "settles": 1,
 }  # fmt: skip
 
 
@@ -50,7 +50,9 @@ class World:
         self.lost: list[tuple[bytes, bytes, Any, int, int]] = []
         self.loads: list[tuple[bytes, bytes, Held | None]] = []
         self.over: set[bytes] = set()  # a flusher may come later than what is known of a discarded value
+        self.settled: set[int] = set()
         self.answers: dict[str, int] = {}
+        self.reserved: list[tuple[bytes, bytes, Any, int, int | None, int]] = []
 
     def made(self) -> Any:
         """A new buffer."""
@@ -75,12 +77,14 @@ class World:
         """Time."""
         self.now += chance.choice((1, 5, 20, 100))
 
-    def sent(self, name: bytes, id: bytes, value: Any, size: int, since: int | None) -> tuple[Answer, int]:
+    def sent(
+        self, name: bytes, id: bytes, value: Any, size: int, since: int | None, *, reserves: bool = False
+    ) -> tuple[Answer, int]:
         """A put, with the epoch raised where it is asked for."""
         for _ in range(2):
             expected = self.model.read(name).version if self.model.read(name) and size % 2 else None
             answer, version = self.model.put(
-                name, id, value, size, self.now, run=self.run, expected=expected, since=since
+                name, id, value, size, self.now, run=self.run, expected=expected, since=since, reserves=reserves
             )
             self.saw(answer.value)
             if answer is not Answer.OPEN:
@@ -89,7 +93,7 @@ class World:
             self.epoch += 1
             assert not self.model.open(self.run, 0), "an old epoch opens a buffer of another run"
             assert self.model.open(self.run, self.epoch)
-        if answer in (Answer.DONE, Answer.FULL):
+        if answer in (Answer.DONE, Answer.FULL, Answer.RESERVED):
             self.new(version)
         if answer is Answer.DONE:
             assert id not in self.by_id, "a put was done twice"
@@ -126,6 +130,43 @@ class World:
             if answer is Answer.DONE:
                 self.shown[name] = version  # readers may have seen it
         self.lost.append((name, id, value, size, since))
+
+    def reserves(self, chance: Random) -> None:
+        """The record goes to a journal next; its put comes later, or never."""
+        name, id, value, size = self.put_of(chance)
+        answer, version = self.sent(name, id, value, size, None, reserves=True)
+        if answer is Answer.RESERVED:
+            there = self.model.read(name)
+            expected = there.version if there and chance.random() < 0.3 else None
+            self.reserved.append((name, id, value, size, expected, version))
+
+    def puts_reserved(self, chance: Random) -> None:
+        """By whoever reserved it, perhaps after others."""
+        if not self.reserved:
+            return
+        name, id, value, size, expected, version = self.reserved.pop(chance.randrange(len(self.reserved)))
+        there = self.model.read(name)
+        answer, _ = self.model.put(name, id, value, size, self.now, run=self.run, expected=expected, reserved=version)
+        self.saw(f"late {answer.value}")
+        self.saw(answer.value)
+        if answer is Answer.DONE:
+            assert version not in self.settled, "what was settled is put: its journal has it no more"
+            assert expected is None or (there is not None and there.version == expected), "another than was expected"
+            self.by_id[id] = version
+            self.history[name].append(Held(version, id, self.now, value, size))
+            self.shown[name] = version
+
+    def settles(self, chance: Random) -> None:
+        """The journal asks which of its records it may forget."""
+        name = chance.choice(NAMES)
+        version = chance.choice([put.version for put in self.history[name]] or [1])
+        if self.reserved and chance.random() < 0.7:
+            name, *_, version = chance.choice(self.reserved)
+        if self.model.run == self.run:
+            fate = self.model.settle(name, version)
+            self.saw(fate.value)
+            if fate is Fate.SETTLED:
+                self.settled.add(version)
 
     def asks_again(self, chance: Random) -> None:
         if self.lost:
@@ -253,7 +294,7 @@ class World:
             if name in self.model.dirty:
                 self.model.ages[name] = min(self.model.ages[name], self.now)
                 self.history[name].append(self.model.dirty[name])
-        self.by_id = {id: version for version, id in self.model.puts.items() if id} | {
+        self.by_id = {id: version for id, version in self.model.puts.values() if id} | {
             held.id: held.version
             for held in [*self.model.dirty.values(), *(p.held for p in self.model.parked.values())]
         }

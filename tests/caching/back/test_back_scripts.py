@@ -13,7 +13,7 @@ import redis
 from regionkit.backends.redis.lua import lua
 from regionkit.caching.back.buffer_model import BufferModel
 from regionkit.caching.back.record import body_of, unpacked
-from regionkit.caching.back.rules import EPOCH, PUTS_REMEMBERED, Answer, text_of
+from regionkit.caching.back.rules import EPOCH, PUTS_REMEMBERED, Answer, Fate, text_of
 from regionkit.caching.keys import digest_of
 from regionkit.caching.version import of_row
 
@@ -47,6 +47,7 @@ class Both:
         self.claimed: list[tuple[bytes, Any, int, int]] = []
         self.sent: list[tuple[str, bytes, int, int]] = []
         self.seen: Counter[str] = Counter()
+        self.reserved: list[tuple[str, bytes, int, int | None, int, bytes]] = []
 
     @property
     def run(self) -> str:
@@ -76,24 +77,77 @@ class Both:
         fresh = (name, b"%016d" % self.made, 1, epoch * EPOCH + self.model.number)
         self.puts(*(done or fresh)[:3], chance, (done or fresh)[3])
 
-    def puts(self, name: str, id: bytes, body: int, chance: Random | None, since: int | None) -> None:
+    def puts(
+        self,
+        name: str,
+        id: bytes,
+        body: int,
+        chance: Random | None,
+        since: int | None,
+        *,
+        reserves: bool = False,
+        late: tuple[int | None, int, bytes] | None = None,
+    ) -> None:
         head, entry, size = self.sized(name, body)
         stored = b"s" + name.encode()
         present = self.model.read(stored)
         expected = chance and chance.choice((None, None, None, 5 * EPOCH, present.version if present else 7))
+        how: Any = {"reserves": reserves}
+        words: Any = ["r" if reserves else "", ""]
+        if late is not None:
+            expected, reserved, stamp = late
+            self.heard(name)
+            how = {"reserved": reserved, "unsure": int(stamp) < int(self.account.field("d"))}
+            words = [text_of(reserved), stamp]
         known = self.model.epoch * EPOCH + self.model.number
-        mine, version = self.model.put(stored, id, None, size, self.now, run=self.run, expected=expected, since=since)
+        mine, version = self.model.put(
+            stored, id, None, size, self.now, run=self.run, expected=expected, since=since, **how
+        )
         told = [
             *(self.run, id, digest_of(name), head, entry, "" if expected is None else text_of(expected)),
             *("" if since is None else f"{since // EPOCH}-{since % EPOCH}", "", 0, MOST, BYTES),
+            *words,
         ]
-        answer, given, _ = self.account.run("back_put", [stored], *told)
+        answer, given, stamp = self.account.run("back_put", [stored], *told)
         assert (answer.decode(), int(given or 0)) == (mine.value, version)
         self.seen[answer.decode()] += 1
         if mine is Answer.DONE:
             self.sent.append((name, id, body, known if since is None else since))
+        if mine is Answer.RESERVED:
+            self.reserved.append((name, id, body, expected, version, stamp))
         if mine is Answer.OPEN and chance:
             self.open(chance, name)
+
+    def heard(self, name: str) -> None:
+        """Floors end with their time, which the model does not know."""
+        floor, stored = self.account.field(b"f" + digest_of(name)) or b"", b"s" + name.encode()
+        kind, version = floor[16:17], int(floor[24:43] or 0)
+        self.model.floors[stored] = version if kind == b"2" else 0
+        self.model.discarded[stored] = version if kind == b"8" else 0
+
+    def reserve(self, chance: Random, name: str) -> None:
+        self.made += 1
+        self.puts(name, b"%016d" % self.made, chance.choice((1, 2, 50, 300)), chance, None, reserves=True)
+
+    def put_reserved(self, chance: Random, name: str) -> None:
+        if self.reserved:
+            name, id, body, *late = self.reserved.pop(chance.randrange(len(self.reserved)))
+            self.puts(name, id, body, None, None, late=tuple(late))  # type: ignore[arg-type]
+
+    def settle(self, chance: Random, name: str) -> None:
+        if self.model.epoch and self.model.run == self.run:
+            self.heard(name)
+            stored = b"s" + name.encode()
+            there = [held.version for held in [self.model.dirty.get(stored)] if held]
+            version = chance.choice([self.model.epoch * EPOCH + self.model.number, 7, *there])
+            if self.reserved and chance.random() < 0.5:
+                name, _, _, _, version, _ = chance.choice(self.reserved)
+                self.heard(name)
+                stored = b"s" + name.encode()
+            fate = self.model.settle(stored, version)
+            told = self.account.run("back_settle", [], self.run, stored, text_of(version), digest_of(name))
+            assert told == [1, self.model.epoch, fate.value.encode()]
+            self.seen[fate.value] += 1
 
     def open(self, chance: Random, name: str) -> None:
         self.epoch += chance.choice((0, 1, 1))
@@ -188,7 +242,7 @@ class Both:
 
 STEPS = {
     "put": 12, "again": 4, "claim": 10, "ack": 8, "fail": 2, "park": 5, "retry": 5, "discard": 1, "open": 0.5, "passes": 6,
-    "restarts": 0.5,
+    "restarts": 0.5, "reserve": 8, "put_reserved": 7, "settle": 3,
 }  # fmt: skip
 
 
@@ -201,7 +255,11 @@ def test_the_scripts_answer_what_the_model_answers(client: redis.Redis) -> None:
             getattr(both, name)(chance, chance.choice(NAMES))
             both.alike()
         seen.update(both.seen)
-    wanted = {answer.value for answer in Answer} | {"clean", "again", "gone", "parked 1", "parked 0", "dirty"}
+    wanted = (
+        {answer.value for answer in Answer}
+        | {fate.value for fate in Fate}
+        | {"clean", "again", "gone", "parked 1", "parked 0", "dirty"}
+    )
     assert all(seen[word] > 3 for word in wanted), seen
 
 

@@ -34,11 +34,20 @@ def test_no_order_of_steps_shows_less_than_was_acknowledged() -> None:
     wanted = {answer.value for answer in set(Answer) - {Answer.CONFLICT, Answer.LOAD}} | {
         answer.value for answer in Acked
     }
+    wanted |= {"held", "settled", "replay", "late done", "late overtaken", "late conflict"}
     wanted |= {"stored", "parked True", "parked False", "dirty", "newer"}
     assert all(answers[word] > 10 for word in wanted), answers
 
 
 SWITCHES = {
+    "a reserved version of an earlier epoch": [("reserved // EPOCH != self.epoch or ", "")],
+    "a late put is overtaken": [(" or self.newest(name) >= reserved", "")],
+    "what is settled is not put": [
+        (
+            "        self.floors[name] = max(self.floors.get(name, 0), version)\n        return Fate",
+            "        return Fate",
+        )
+    ],
     "the run of the server": [("if self.epoch == 0 or self.run != run:", "if self.epoch == 0:")],
     "only a later epoch opens": [("        if epoch <= self.epoch:\n            return self.run == run\n", "")],
     "value and lease go at a put": [("        self._drop(name)\n        self.dirty[name]", "        self.dirty[name]")],

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from regionkit.caching import FileJournal, SqlJournal, WriteBack
 from regionkit.caching.back.modes import MODES, Facts, durably, facts_of, judged, mode_named, wait_of
 from regionkit.errors import CacheError, ConfigurationError
 
@@ -63,8 +66,8 @@ def test_a_server_that_is_not_well_is_tried_again(mode: str, changed: Any) -> No
 
 
 def test_what_is_no_mode_is_refused_by_name() -> None:
-    """What is not there yet too."""
-    for name in ("journal", "sql-journal", "always", None, 5):
+    """With those that there are."""
+    for name in ("always", None, 5):
         with pytest.raises(ConfigurationError, match="aof-always"):
             mode_named(name)
 
@@ -93,3 +96,21 @@ def test_info_tells_without_config_what_it_can() -> None:
         None,
     )
     assert told == Facts(True, False, "noeviction", 2, "", 1, None)
+
+
+def test_a_mode_with_a_journal_needs_one_of_its_kind_and_no_other_mode_has_one(tmp_path: Path) -> None:
+    """Refused when the strategy is made."""
+    sink: Any = SimpleNamespace(flush=None, raise_epoch=None)
+    files, rows = FileJournal(tmp_path), SqlJournal(object())
+    for mode, journal in (("journal", None), ("journal", rows), ("sql-journal", files), ("memory", files)):
+        with pytest.raises(ConfigurationError, match="journal"):
+            WriteBack(sink=sink, durability=mode, journal=journal, ttl=1.0, load=str)
+    for mode, journal in (("journal", files), ("sql-journal", rows), ("memory", None)):
+        assert WriteBack(sink=sink, durability=mode, journal=journal, ttl=1.0, load=str).journal is journal
+    for wrong in (
+        lambda: FileJournal(""),
+        lambda: FileJournal(tmp_path, max_bytes=5),
+        lambda: SqlJournal(1, max_rows=0),
+    ):
+        with pytest.raises(ConfigurationError):
+            wrong()

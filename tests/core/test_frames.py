@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regionkit.transactions.logs.frames import PREAMBLE, Damaged, frame, frames, preamble, scan
+from regionkit.core.frames import PREAMBLE, Damaged, Format
+
+LOG = Format(b"RKDL", b"regionkit log 1\n", "a decision log")
+frame, frames, preamble, scan = LOG.frame, LOG.frames, LOG.preamble, LOG.scan
 
 BEGIN = preamble("n" * 32)
 PAYLOADS = [b"first", b"", b"\0zeros\0\0\0", bytes(range(256))]
