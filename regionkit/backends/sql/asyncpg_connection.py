@@ -61,6 +61,7 @@ class AsyncBounded(DriverState, asyncpg.Connection):  # type: ignore[misc]  # as
         self.tap = Tap(protocol, transport, self._tagged)
         self.automatic = self.readonly = self.deferrable = False
         self.level = self.options = ""
+        self.pid: int = protocol.get_server_pid()  # asked later, a connection that is lost has none
         self.pooled: bool | None = None
         self.settings: dict[str, str] = {}
         self.plans: OrderedDict[str, Any] = OrderedDict()

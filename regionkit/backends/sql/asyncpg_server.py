@@ -72,7 +72,7 @@ class AsyncpgServer(PostgresServer):
             ConfigurationError: a pooler stands in front: asyncpg's prepared statements would be another server's.
         """
         endpoint = self._context.endpoint
-        driver.pooled = process != str(driver.get_server_pid())
+        driver.pooled = process != str(driver.pid)
         if driver.pooled:
             raise ConfigurationError(
                 f"a pooler (PgBouncer) is in front of the server of {endpoint.id!r}, and its URL names asyncpg.",
