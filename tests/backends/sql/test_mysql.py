@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import sqlalchemy
 from fix_rigs import NAMESPACE, REGIONS, Order, Rig, make_tables, wait_until
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from regionkit import (
@@ -199,6 +200,38 @@ async def test_engines_of_other_drivers(mysql_rig: Rig, driver: str) -> None:
         assert kit._store("orders").capabilities.server == "mysql"
     for engine in engines:
         await engine.dispose()
+
+
+@pytest.mark.parametrize("driver", ["mysqldb", "pymysql"])
+def test_engines_of_other_drivers_for_threads(mysql_rig: Rig, driver: str) -> None:
+    """mysqlclient too: as an engine of the application's."""
+    if driver == "mysqldb":
+        pytest.importorskip("MySQLdb", reason="pip install mysqlclient")
+    engines = [create_engine(url.replace("pymysql", driver)) for url in mysql_rig.urls]
+    roles = [Role.PRIMARY, Role.REPLICA, Role.REPLICA]
+    endpoints = [Endpoint(r, role, client=e) for r, role, e in zip(REGIONS, roles, engines, strict=True)]
+    store = SqlStore("orders", endpoints=endpoints)
+    made = Topology(namespace=NAMESPACE, regions=[Region(r) for r in REGIONS], stores=[store])
+    with RegionKit(made, local=REGIONS[1]) as kit:
+        kit.create_tables()
+        with kit.session() as s:
+            for number in range(1, 4):
+                with s.write("orders") as db:
+                    db.add(Order(id=number, item="tea"))
+                with s.read("orders", consistency=SESSION) as db:
+                    assert db.get(Order, number) is not None
+            with pytest.raises(IntegrityError), s.write("orders") as db:
+                db.add(Order(id=1, item="twice"))
+            with mysql_rig.held():
+                with s.write("orders") as db:
+                    db.add(Order(id=9, item="late"))
+                with s.read("orders", consistency=SESSION) as db:
+                    assert db.get(Order, 9) is not None
+                assert s.last_route is not None
+                assert s.last_route.region != REGIONS[1]
+        assert kit._store("orders").capabilities.server == "mysql"
+    for engine in engines:
+        engine.dispose()
 
 
 def test_a_greeting_tells_the_two_apart() -> None:
