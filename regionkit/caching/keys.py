@@ -149,7 +149,13 @@ def _parts_of(data: bytes) -> Iterator[Any]:
 
 
 def scope_of(namespace: str, name: str, tenant: str) -> bytes:
-    """Whose keys a cache has: what its digests are of, besides the key."""
+    """Whose keys a cache has: what its digests are of, besides the key.
+
+    Raises:
+        ConfigurationError: the tenant is not a text that can be encoded.
+    """
+    if not isinstance(tenant, str) or any("\ud800" <= char <= "\udfff" for char in tenant):
+        raise ConfigurationError(f"tenant={tenant!r} is not usable.", fix="give a text without lone surrogates.")
     return f"{namespace}/{name}/{tenant}".encode()
 
 

@@ -63,9 +63,9 @@ class Options:
         Raises:
             ConfigurationError: an option that cannot work.
         """
-        if not NAME.fullmatch(self.name):
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
             raise ConfigurationError(
-                f"{self.name[:80]!r} is not a valid consumer name.",
+                f"{str(self.name)[:80]!r} is not a valid consumer name.",
                 fix="use 1 to 60 letters, digits and _ . : / - : its claims are stored under its name.",
             )
         _within("concurrency", self.concurrency, 1, MOST_CONCURRENT)

@@ -44,7 +44,8 @@ class Retention:
             ConfigurationError: no time that could be kept.
         """
         for name, seconds in (("retention", self.claims), ("forget_foreign_after", self.foreign)):
-            if seconds not in (None, FOR_EVER) and not 1.0 <= float(seconds or 0.0) <= LONGEST:
+            number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+            if seconds not in (None, FOR_EVER) and not (number and 1.0 <= float(seconds or 0.0) <= LONGEST):
                 raise ConfigurationError(
                     f"{name}={seconds!r} is not usable.", fix="give seconds, or leave it out to keep what is needed."
                 )

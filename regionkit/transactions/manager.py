@@ -88,12 +88,17 @@ class TransactionManager:
             namespace, given, sources = stores_of(kit, stores, namespace)
             participants = {**given, **participants}
         for what, name in (("namespace", namespace), *(("participant", name) for name in participants)):
-            if not NAMESPACE.fullmatch(name):
+            if not isinstance(name, str) or not NAMESPACE.fullmatch(name):
                 raise ConfigurationError(
                     f"{what} {name!r} cannot be used.",
                     why="it is part of every branch's name on the servers.",
                     fix="begin with a letter; lower case letters, digits and _ follow; at most 22 in all.",
                 )
+        if not callable(getattr(log, "decide", None)):
+            raise ConfigurationError(
+                f"log={str(log)[:80]} is not a decision log.",
+                fix="give log=SqlDecisionLog(engine) or FileDecisionLog(path); in asyncio their Async forms.",
+            )
         self._refuse_twins(participants)
         made = {name: _participant(name, given, namespace) for name, given in participants.items()}
         self._ground = Ground(namespace, log, made, clock, lock_timeout)

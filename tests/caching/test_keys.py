@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regionkit import ConfigurationError
-from regionkit.caching.keys import LONGEST_PLAIN, MOST_PARTS, canonical, digest_of, stored_name
+from regionkit.caching.keys import LONGEST_PLAIN, MOST_PARTS, canonical, digest_of, scope_of, stored_name
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 PLAIN = st.one_of(TEXTS, st.integers(-(2**255), 2**255), st.binary(max_size=300), st.uuids())
@@ -118,3 +118,11 @@ def test_a_tenant_is_part_of_the_digest_whole(a: bytes, b: bytes) -> None:
     common = b"x" * 100
     assert (digest_of("k", a) == digest_of("k", b)) is (a == b)
     assert (digest_of("k", common + a) == digest_of("k", common + b)) is (a == b)
+
+
+@pytest.mark.parametrize("tenant", [5, None, b"t", "\ud800"])
+def test_what_is_no_tenant_is_refused(tenant: Any) -> None:
+    """When the cache is made."""
+    with pytest.raises(ConfigurationError, match="tenant"):
+        scope_of("shop", "users", tenant)
+    assert scope_of("shop", "users", "東京") == "shop/users/東京".encode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +42,12 @@ def test_an_infinite_source_has_a_horizon_here() -> None:
     assert horizon(10.0, 60.0) == 10.0
 
 
-@pytest.mark.parametrize("given_", [Retention(0.0), Retention(-1.0), Retention(foreign=0.5), Retention(1e12)])
+ODD: Any = ("x", True, b"1", [])
+
+
+@pytest.mark.parametrize(
+    "given_", [Retention(0.0), Retention(-1.0), Retention(foreign=0.5), Retention(1e12), *map(Retention, ODD)]
+)
 def test_a_time_that_cannot_be_kept_is_refused(given_: Retention) -> None:
     """Before anything is claimed."""
     with pytest.raises(ConfigurationError, match="not usable"):

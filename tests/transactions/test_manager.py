@@ -728,3 +728,11 @@ def test_every_point_is_passed(at_points: Hooked) -> None:
         rig.tm.close()
     assert set(passed) == set(POINTS)
     assert len(POINTS) == len(set(POINTS)) >= 25
+
+
+@pytest.mark.parametrize("wrong", [{"namespace": 5}, {"log": None}, {"log": "sqlite://"}])
+def test_odd_arguments_are_refused_at_once(wrong: dict[str, Any]) -> None:
+    """Not at the first transaction."""
+    rig = MemoryRig()
+    with pytest.raises(ConfigurationError):
+        TransactionManager(**{"namespace": "shop", "log": rig.log, "participants": {}, **wrong})

@@ -727,3 +727,11 @@ async def test_every_point_is_passed(at_points: Hooked) -> None:
         await rig.tm.close()
     assert set(passed) == set(POINTS)
     assert len(POINTS) == len(set(POINTS)) >= 25
+
+
+@pytest.mark.parametrize("wrong", [{"namespace": 5}, {"log": None}, {"log": "sqlite://"}])
+def test_odd_arguments_are_refused_at_once(wrong: dict[str, Any]) -> None:
+    """Not at the first transaction."""
+    rig = AsyncMemoryRig()
+    with pytest.raises(ConfigurationError):
+        AsyncTransactionManager(**{"namespace": "shop", "log": rig.log, "participants": {}, **wrong})

@@ -68,9 +68,11 @@ class AsyncSqlQueue:
         self.group = group
         self._facts = SourceFacts("sql queue", FOREVER, lease, counts=True)
         self._backing: Any = async_backing_of(server, namespace=namespace, store=store, clock=clock)
-        self._queue = name.encode("utf-8", "surrogatepass")
+        self._queue = name.encode("utf-8", "surrogatepass") if isinstance(name, str) else b""
         if not 0 < len(self._queue) <= LONGEST_NAME:
-            raise ConfigurationError(f"a queue cannot be named {name[:80]!r}.", fix=f"take 1 to {LONGEST_NAME} bytes.")
+            raise ConfigurationError(
+                f"a queue cannot be named {str(name)[:80]!r}.", fix=f"take 1 to {LONGEST_NAME} bytes."
+            )
         if "core" not in self._backing.capabilities.modes:
             raise ConfigurationError(
                 f"queue {name!r} cannot be kept in {self._backing.name!r}.",
