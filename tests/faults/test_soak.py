@@ -42,7 +42,7 @@ SECONDS = float(os.environ.get("REGIONKIT_SOAK_SECONDS", "8"))
 WHOLE = SECONDS >= 60.0
 THREADS, TASKS = (64, 500) if WHOLE else (16, 50)
 POOL = 10
-READS = 20
+READS, SAMPLES = 20, 12
 """At least; a busy machine gets up to `PATIENCE` seconds more for them."""
 PATIENCE = 60.0
 PROFILE = "balanced" if WHOLE else {"base": "balanced", "open_first": 0.3, "open_longest": 1.0, "probe_every": 0.3}
@@ -104,9 +104,10 @@ class Soak:
 
     @property
     def over(self) -> bool:
-        """Whether the time is over, and enough was read."""
+        """Whether the time is over, and enough was read and measured."""
         late = time.monotonic() - self.ends
-        return late >= 0.0 and (self.done["reads"] > READS or late >= PATIENCE)
+        enough = self.done["reads"] > READS and len(self.samples) >= SAMPLES
+        return late >= 0.0 and (enough or late >= PATIENCE)
 
     def counted(self, error: BaseException) -> None:
         """A call failed: as regionkit's errors say, or in a way that none should."""
