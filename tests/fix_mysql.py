@@ -1,8 +1,8 @@
-"""Which tests run over MySQL in asyncio only, as MySQL costs more time than it has left to prove there.
+"""Which tests run over MySQL in asyncio only, and over MariaDB in threads only: pairwise, as the whole would cost too much time.
 
-MySQL and MariaDB share drivers, dialects and connections; what is MySQL's own (questions, positions, errors, accounts) is shown
-in both worlds by the contracts that are not listed here, by `test_own_engine`, and by the faults. What is listed shows the
-shared code, in threads over MariaDB too. `REGIONKIT_MYSQL=whole` runs all.
+MySQL and MariaDB share drivers, dialects and connections; what is each one's own (questions, positions, errors, accounts) is
+shown in both worlds by the contracts that are not listed here, by `test_own_engine`, and by the faults. What is listed shows
+the shared code. `REGIONKIT_MYSQL=whole` runs all.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import pytest
 
 WHOLE = os.environ.get("REGIONKIT_MYSQL") == "whole"
-IN_ASYNCIO = {  # modules of tests: in threads MySQL is left out
+PAIRWISE = {  # modules of tests: in threads MySQL is left out, in asyncio MariaDB
     *(
         "test_branch",
         "test_checkout",
@@ -43,4 +43,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _is_left_out(item: pytest.Item) -> bool:
     call = getattr(item, "callspec", None)
     words = [] if call is None else [value for value in call.params.values() if isinstance(value, str)]
-    return "mysql" in {word.partition("-")[0] for word in words} and item.path.stem in IN_ASYNCIO
+    servers, module = {word.partition("-")[0] for word in words}, item.path.stem
+    if "mysql" in servers:
+        return module in PAIRWISE
+    return "mariadb" in servers and module.endswith("_async") and module.removesuffix("_async") in PAIRWISE
