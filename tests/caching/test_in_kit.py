@@ -246,7 +246,7 @@ def test_residency_covers_cached_copies(tmp_path: Path) -> None:
 def test_what_cannot_be_a_shared_tier_is_refused(regions: SqliteRegions) -> None:
     """A store that is no Redis, a name outside of a kit."""
     with Rig(regions, US) as rig:
-        with pytest.raises(ConfigurationError, match="no Redis store"):
+        with pytest.raises(ConfigurationError, match="not a Redis store"):
             rig.kit.cache("other", int, store="users", strategy=TTL(ttl=60), tiers=[Local(), Shared("users")])
 
 

@@ -245,7 +245,7 @@ async def test_residency_covers_cached_copies(tmp_path: Path) -> None:
 async def test_what_cannot_be_a_shared_tier_is_refused(regions: SqliteRegions) -> None:
     """A store that is no Redis, a name outside of a kit."""
     async with Rig(regions, US) as rig:
-        with pytest.raises(ConfigurationError, match="no Redis store"):
+        with pytest.raises(ConfigurationError, match="not a Redis store"):
             rig.kit.cache("other", int, store="users", strategy=TTL(ttl=60), tiers=[Local(), Shared("users")])
 
 
