@@ -96,6 +96,12 @@ class BinlogFleet:
         """Over its two servers, tables made."""
         return prepared(kit_over(sql_store(*self.urls), regions, **options))
 
+    def judged(self, regions: list[str], node: int, name: str, value: str) -> list[tuple[str, str, str]]:
+        """Code, severity and subject of all that is found once a setting of a server has this value."""
+        kit = self.kit(regions)
+        self.set(node, name, value)
+        return [(f.code, f.severity, f.subject) for f in examined(kit)]
+
     def close(self) -> None:
         for undo in reversed(self.undo):
             undo()

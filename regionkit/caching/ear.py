@@ -14,16 +14,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from regionkit.caching.hearing_shared import BEAT, Hearing
 from regionkit.caching.steps import TierDown
 from regionkit.core.clock import Clock
-from regionkit.core.supervisor import Supervisor
 
-__all__ = ["BEAT", "Ear"]
+__all__ = ["Ear"]
 
-IS_ASYNC = False
-
-BEAT = 0.5
-"""Seconds that the ear waits for news at the server in one question: below the shortest idle time-outs of proxies."""
 AGAIN = 0.1
 """Seconds between two attempts to hear a server that is down."""
 MOST_NEWS = 1000
@@ -32,16 +28,12 @@ TOGETHER = 0.001
 """Seconds after news until the next question: what is told meanwhile is read together, and late by no more than that."""
 
 
-class Ear:
+class Ear(Hearing):
     """The ear of one tier. Runs in the background from the first question on."""
 
     def __init__(self, tier: Any, clock: Clock, max_stale: float) -> None:
-        self._tier = tier
-        self._clock = clock
+        super().__init__(tier, clock)
         self._max_stale = max_stale
-        self._supervisor = Supervisor(clock)
-        self._closed = False
-        self._begin()
 
     def _begin(self) -> None:
         self.live = False
@@ -127,16 +119,6 @@ class Ear:
             self._generation = generation
             tier.unsure()  # news come late: the account may be further on
         tier.news(fields[b"k"], fields[b"d"], fields[b"s"])
-
-    def renew(self) -> None:
-        """After a fork: the parent's ear is not here."""
-        self._supervisor.renew()
-        self._begin()
-
-    def close(self) -> None:
-        """Hear no more."""
-        self._closed = True
-        self._supervisor.stop(within=0.0 if IS_ASYNC else BEAT)  # a thread that waits for the server is not ended
 
 
 def _entries(given: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:

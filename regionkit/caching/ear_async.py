@@ -13,16 +13,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from regionkit.caching.hearing_shared_async import BEAT, AsyncHearing
 from regionkit.caching.steps import TierDown
 from regionkit.core.clock import Clock
-from regionkit.core.supervisor_async import AsyncSupervisor
 
-__all__ = ["BEAT", "AsyncEar"]
+__all__ = ["AsyncEar"]
 
-IS_ASYNC = True
-
-BEAT = 0.5
-"""Seconds that the ear waits for news at the server in one question: below the shortest idle time-outs of proxies."""
 AGAIN = 0.1
 """Seconds between two attempts to hear a server that is down."""
 MOST_NEWS = 1000
@@ -31,16 +27,12 @@ TOGETHER = 0.001
 """Seconds after news until the next question: what is told meanwhile is read together, and late by no more than that."""
 
 
-class AsyncEar:
+class AsyncEar(AsyncHearing):
     """The ear of one tier. Runs in the background from the first question on."""
 
     def __init__(self, tier: Any, clock: Clock, max_stale: float) -> None:
-        self._tier = tier
-        self._clock = clock
+        super().__init__(tier, clock)
         self._max_stale = max_stale
-        self._supervisor = AsyncSupervisor(clock)
-        self._closed = False
-        self._begin()
 
     def _begin(self) -> None:
         self.live = False
@@ -126,16 +118,6 @@ class AsyncEar:
             self._generation = generation
             tier.unsure()  # news come late: the account may be further on
         tier.news(fields[b"k"], fields[b"d"], fields[b"s"])
-
-    def renew(self) -> None:
-        """After a fork: the parent's ear is not here."""
-        self._supervisor.renew()
-        self._begin()
-
-    async def close(self) -> None:
-        """Hear no more."""
-        self._closed = True
-        await self._supervisor.stop(within=0.0 if IS_ASYNC else BEAT)  # a thread that waits for the server is not ended
 
 
 def _entries(given: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:

@@ -1,13 +1,13 @@
 # Generated from tracking_shared_async.py by scripts/twins.py. Do not edit.
-"""Server-assisted invalidation: the server itself tells which of a cache's keys were changed, by whomever.
+"""Server-assisted invalidation: the server reports which keys of a cache changed, whichever program changed them.
 
-1. The ear makes a cache right; this only makes it quicker, and hears what no process of the cache tells: keys that another
-   program changes or deletes, that expire, or that the server evicts.
-2. One connection of its own speaks RESP3 and tracks by prefix (CLIENT TRACKING ON BCAST). What it is told of goes from this
+1. The ear makes a cache right. Tracking only makes it faster, and reports what no process of the cache tells: keys that another
+   program changes or deletes, keys that expire, and keys that the server evicts.
+2. One extra connection speaks RESP3 and tracks by prefix (CLIENT TRACKING ON BCAST). A reported key is removed from this
    process's memory, and nothing else happens: the next get asks the server.
-3. What this process stored itself is told of too. For `OWN` seconds after it has sent a key that key stays here.
-4. Between two connections nothing is heard: after each one that was lost, all that this process holds goes.
-5. A server or an account that cannot track is asked no more; the cache works without it, and its status says why.
+3. The server also reports what this process stored itself. Such a key stays in memory if the report comes within `OWN` seconds.
+4. Reports are lost between two connections. So each lost connection empties the memory of this process.
+5. If the server or the account cannot track, it is not asked again. The cache works without it, and its status says why.
 
 Source: Redis manual, "Client-side caching in Redis", broadcasting mode.
 """
@@ -20,41 +20,33 @@ from typing import Any
 
 import redis
 
+from regionkit.caching.hearing_shared import BEAT, Hearing
 from regionkit.caching.keys import Stored
 from regionkit.caching.steps import TierDown
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline
-from regionkit.core.supervisor import Supervisor
 
 __all__ = ["Tracking"]
 
-IS_ASYNC = False
-
-BEAT = 0.5
-"""Seconds that the server keeps one question: a thread that waits in it ends no sooner."""
 AGAIN = 0.5
 """Seconds between two connections."""
 OWN = 1.0
-"""Seconds within which the server's word about a key comes back."""
+"""Seconds within which the server reports a key that this process stored."""
 MOST_OWN = 10_000
-"""Keys that are remembered as stored by this process; beyond, the oldest are forgotten, and cost one question more."""
+"""Keys that are remembered as stored by this process; beyond that the oldest are forgotten, which costs one more question."""
 OFF, ON = "off", "on"
 
 
-class Tracking:
-    """What one tier hears from its server about the keys of a prefix. Runs in the background from `listen` on.
+class Tracking(Hearing):
+    """Takes the server's reports about the keys of a prefix. Runs in the background from `listen` on.
 
     Attributes:
         state: "off", "on", or why the server cannot do it.
     """
 
     def __init__(self, tier: Any, clock: Clock, prefix: bytes) -> None:
-        self._tier = tier
-        self._clock = clock
+        super().__init__(tier, clock)
         self._prefix = prefix
-        self._supervisor = Supervisor(clock)
-        self._closed = False
-        self._begin()
 
     def _begin(self) -> None:
         self.state = OFF
@@ -94,7 +86,7 @@ class Tracking:
             self._tier.lost()
 
     def _followed(self, connection: Any) -> None:
-        """Hear on one connection, until it or the cache is closed. It serves nothing else afterwards."""
+        """Take reports on one connection, until it or the cache is closed. The connection serves nothing else afterwards."""
         connection.progress.changed = True
         parser = connection._parser
         if not hasattr(parser, "set_invalidation_push_handler"):
@@ -112,7 +104,7 @@ class Tracking:
             self.state = str(error)
 
     def _hear(self, connection: Any) -> None:
-        """Ask for what never comes: the server's word about keys arrives meanwhile."""
+        """Ask for a stream that does not exist: reports about keys arrive meanwhile."""
         nothing = ("XREAD", "BLOCK", round(BEAT * 1000), "STREAMS", self._prefix + b"-", "$")
         while not self._closed and connection.generation == self._tier.connections:
             connection.stop()
@@ -140,13 +132,3 @@ class Tracking:
         if not bare or bare[:1] in (b"@", b"#"):
             return None
         return bare[1:].decode() if bare[:1] == b"s" else bare
-
-    def renew(self) -> None:
-        """After a fork: the parent's connection is not here."""
-        self._supervisor.renew()
-        self._begin()
-
-    def close(self) -> None:
-        """Hear no more."""
-        self._closed = True
-        self._supervisor.stop(within=0.0 if IS_ASYNC else BEAT)  # a thread that waits for the server is not ended

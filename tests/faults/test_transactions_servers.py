@@ -96,6 +96,15 @@ class World:
             listed.append(row[3] if isinstance(row[3], str) else bytes(row[3]).decode())
         return [name for name in listed if NAMESPACE in name]
 
+    def come_back(self) -> None:
+        """All servers run again, and nothing is prepared."""
+        for node in self.nodes.values():
+            node.thaw()
+            if not node.alive:
+                node.start()
+        assert self.settled().clean
+        assert self.left == []
+
     def settled(self, bank: Bank | None = None) -> Report:
         """Recovery by a process that knows nothing, until all is clean or a hazard is shown."""
         with bank or self.bank() as bank:
@@ -178,12 +187,7 @@ def world() -> Iterator[World]:
 def _as_it_was(world: World) -> Iterator[None]:
     """All servers run, and nothing is prepared."""
     yield
-    for node in world.nodes.values():
-        node.thaw()
-        if not node.alive:
-            node.start()
-    assert world.settled().clean
-    assert world.left == []
+    world.come_back()
 
 
 # -- (a) servers that die or freeze

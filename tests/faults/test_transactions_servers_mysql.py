@@ -38,12 +38,7 @@ def world() -> Iterator[World]:
 def _as_it_was(world: World) -> Iterator[None]:
     """All servers run, and nothing is prepared."""
     yield
-    for node in world.nodes.values():
-        node.thaw()
-        if not node.alive:
-            node.start()
-    assert world.settled().clean
-    assert world.left == []
+    world.come_back()
 
 
 @pytest.mark.parametrize(
@@ -80,7 +75,7 @@ three answers: at times before the statement behind it was read."""
 
 @pytest.mark.parametrize("what", LOST)
 def test_an_answer_is_lost(what: str, world: World) -> None:
-    """Whether it was done or never read: the outcome is told truthfully, and recovery leaves nothing."""
+    """Whether it was done or never read: the reported outcome is true, and recovery leaves nothing."""
     name, begins, ends, raised, sides = LOST[what]
     number = next(NUMBERS)
     with FaultProxy(world.urls[name]) as proxy, world.bank(**{name: proxy.url}) as bank:

@@ -34,6 +34,7 @@ ELSEWHERE = {
     "caching/counters": "caching/test_cache.py",
     "caching/ear": "caching/test_cache_faults.py",  # news that were trimmed, deleted, renumbered
     "caching/fetch": "caching/test_cache.py",
+    "caching/hearing_shared": "caching/test_tracking_shared.py",  # a closed cache hears no more, nor does a parent's child
     "caching/glance": "caching/test_fast_lane_shared.py",
     "caching/journals": "caching/back/test_modes.py",  # what is no journal of a mode
     "caching/intents_sql": "caching/test_sweep.py",

@@ -30,51 +30,39 @@ from .participant_rigs import ParticipantRig, within
 UNSAFE: Any = {"unsafe_no_flush": True}
 
 
+@pytest.fixture
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ParticipantRig]:
+    """A database, or a file, of the class's `server`."""
+    made = ParticipantRig.of(request, request.cls.server, tmp_path)
+    yield made
+    made.close()
+
+
 @pytest.mark.postgresql
 class TestPostgres(PreparingContract):
     """PostgreSQL."""
 
-    @pytest.fixture
-    def rig(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ParticipantRig]:
-        """Its database."""
-        made = ParticipantRig.of(request, "postgresql", tmp_path)
-        yield made
-        made.close()
+    server = "postgresql"
 
 
 @pytest.mark.mariadb
 class TestMariadb(PreparingContract):
     """MariaDB without replicas."""
 
-    @pytest.fixture
-    def rig(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ParticipantRig]:
-        """Its database."""
-        made = ParticipantRig.of(request, "mariadb", tmp_path)
-        yield made
-        made.close()
+    server = "mariadb"
 
 
 @pytest.mark.mysql
 class TestMysql(PreparingContract):
     """MySQL without replicas."""
 
-    @pytest.fixture
-    def rig(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ParticipantRig]:
-        """Its database."""
-        made = ParticipantRig.of(request, "mysql", tmp_path)
-        yield made
-        made.close()
+    server = "mysql"
 
 
 class TestSqlite(SqlContract):
     """A file of SQLite."""
 
-    @pytest.fixture
-    def rig(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ParticipantRig]:
-        """Its file."""
-        made = ParticipantRig.of(request, "sqlite", tmp_path)
-        yield made
-        made.close()
+    server = "sqlite"
 
     def test_it_cannot_prepare(self, rig: ParticipantRig) -> None:
         """It says so, and is rolled back."""

@@ -29,51 +29,39 @@ from .participant_rigs_async import AsyncParticipantRig, within
 UNSAFE: Any = {"unsafe_no_flush": True}
 
 
+@pytest.fixture
+async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncParticipantRig]:
+    """A database, or a file, of the class's `server`."""
+    made = AsyncParticipantRig.of(request, request.cls.server, tmp_path)
+    yield made
+    await made.close()
+
+
 @pytest.mark.postgresql
 class TestPostgres(AsyncPreparingContract):
     """PostgreSQL."""
 
-    @pytest.fixture
-    async def rig(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncParticipantRig]:
-        """Its database."""
-        made = AsyncParticipantRig.of(request, "postgresql", tmp_path)
-        yield made
-        await made.close()
+    server = "postgresql"
 
 
 @pytest.mark.mariadb
 class TestMariadb(AsyncPreparingContract):
     """MariaDB without replicas."""
 
-    @pytest.fixture
-    async def rig(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncParticipantRig]:
-        """Its database."""
-        made = AsyncParticipantRig.of(request, "mariadb", tmp_path)
-        yield made
-        await made.close()
+    server = "mariadb"
 
 
 @pytest.mark.mysql
 class TestMysql(AsyncPreparingContract):
     """MySQL without replicas."""
 
-    @pytest.fixture
-    async def rig(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncParticipantRig]:
-        """Its database."""
-        made = AsyncParticipantRig.of(request, "mysql", tmp_path)
-        yield made
-        await made.close()
+    server = "mysql"
 
 
 class TestSqlite(AsyncSqlContract):
     """A file of SQLite."""
 
-    @pytest.fixture
-    async def rig(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncParticipantRig]:
-        """Its file."""
-        made = AsyncParticipantRig.of(request, "sqlite", tmp_path)
-        yield made
-        await made.close()
+    server = "sqlite"
 
     async def test_it_cannot_prepare(self, rig: AsyncParticipantRig) -> None:
         """It says so, and is rolled back."""

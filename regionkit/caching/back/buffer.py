@@ -5,8 +5,8 @@
    came, the error has it whole, and `again` asks for what became of it.
 2. Without a connection nothing is sent: TierDown, and nothing is done.
 3. With a journal a put is two steps and the journal's between them: `journal_rules` says which.
-4. Each put says which run of the server this process speaks to. Where the buffer is of another it is told OPEN, and the
-   connections of now are not used again.
+4. Each put names the run of the server that this process knows. If the buffer belongs to another run, the answer is OPEN, and
+   the present connections are not used again.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from regionkit.cli.doctor.facts import EndpointFacts
 from regionkit.cli.doctor.findings import Finding
+from regionkit.cli.doctor.rules_sql import delayed
 
 __all__ = ["OFF", "ON", "binlog_format", "durable", "replication", "semi_synchronous", "server_ids"]
 
@@ -62,14 +63,7 @@ def replication(e: EndpointFacts) -> Iterator[Finding]:
             "SHOW REPLICA STATUS (before MySQL 8.0.22: SHOW SLAVE STATUS) says why; START REPLICA continues.",
         )
     if e.setting("delay") not in ("", "0"):
-        yield Finding(
-            "D407",
-            "warning",
-            e.subject,
-            f"it applies what it receives {e.setting('delay')} s late (SQL_DELAY).",
-            "it is always that far behind: SESSION reads after a write never use it.",
-            "remove it from the topology, or set the delay to 0.",
-        )
+        yield delayed(e, f"it applies what it receives {e.setting('delay')} s late (SQL_DELAY).")
 
 
 def semi_synchronous(e: EndpointFacts, names: tuple[str, str, str], fix: str) -> Iterator[Finding]:

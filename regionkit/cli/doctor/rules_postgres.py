@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from regionkit.cli.doctor.facts import EndpointFacts, Facts
 from regionkit.cli.doctor.findings import Finding
+from regionkit.cli.doctor.rules_sql import delayed
 
 __all__ = ["postgres"]
 
@@ -128,14 +129,8 @@ def _replica(facts: Facts, e: EndpointFacts) -> Iterator[Finding]:
             "check primary_conninfo and the log of the standby.",
         )
     if e.setting("recovery_min_apply_delay") not in ("", "0"):
-        yield Finding(
-            "D407",
-            "warning",
-            e.subject,
-            f"recovery_min_apply_delay is {int(e.setting('recovery_min_apply_delay')) / 1000.0:g} s.",
-            "it is always that far behind: SESSION reads after a write never use it.",
-            "remove it from the topology, or set the delay to 0.",
-        )
+        seconds = int(e.setting("recovery_min_apply_delay")) / 1000.0
+        yield delayed(e, f"recovery_min_apply_delay is {seconds:g} s.")
 
 
 def _rights(e: EndpointFacts, has_copies: bool) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from regionkit.cli.doctor.facts import EndpointFacts, Facts
 from regionkit.cli.doctor.findings import Finding
 
-__all__ = ["sql"]
+__all__ = ["delayed", "sql"]
 
 
 def sql(facts: Facts) -> Iterator[Finding]:
@@ -16,6 +16,18 @@ def sql(facts: Facts) -> Iterator[Finding]:
         yield from _connections(facts, e)
     for store in facts.stores:
         yield from _time_zones(facts.of(store))
+
+
+def delayed(e: EndpointFacts, what: str) -> Finding:
+    """Of a replica that is told to apply late; `what` says how."""
+    return Finding(
+        "D407",
+        "warning",
+        e.subject,
+        what,
+        "it is always that far behind: SESSION reads after a write never use it.",
+        "remove it from the topology, or set the delay to 0.",
+    )
 
 
 def _connections(facts: Facts, e: EndpointFacts) -> Iterator[Finding]:

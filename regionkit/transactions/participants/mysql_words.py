@@ -2,19 +2,21 @@
 
 Rules, and what was seen on a MySQL 8.0.15 that flushes (flush_log_at_trx_commit and sync_binlog 1):
 
-1. A prepared branch is ended by its own session, or once that is gone. Seen: XA COMMIT of another one is answered 1397 while the
-   session is connected, and done within 1 ms after its end or KILL. 8.0.29 and later detach it at PREPARE: the same steps do.
-2. Who may not list (XA_RECOVER_ADMIN) prepares nothing. Seen: XA RECOVER 1401; but anybody may end any account's branch.
-3. Beside a binary log nothing is prepared before 8.0.30, and later only where that is asked for. Seen: kill -9 beside one, 40
-   times: of 34 branches in the midst of XA COMMIT 11 were neither prepared nor committed; without one 0 of 32, and 0 of 120 at
-   rest. A replica broke within 3 kills in 5 of 5 runs.
-4. Beside a binary log the anchor, and whatever commits in one phase, is BEGIN and COMMIT. Seen: 32,173 such commits through 40
-   kills, none lost. (XA COMMIT ... ONE PHASE is in the manual's list of what a crash may break.)
-5. Listings are asked for in hex digits. Seen: another program's name that is no UTF-8 broke the driver's answer, and with it all.
-6. No CHECK is relied on. Seen: before 8.0.16 they are parsed and ignored.
-7. Checks and the lock are one SET in front of XA START, which fails with a text of ours (1231). Seen: outside of procedures there
-   is neither IF nor SIGNAL; GET_LOCK in a SET is taken once.
-8. An error of the statement behind a COMMIT is no answer to the COMMIT. Seen: DO hands errors on.
+1. Only its own session can end a prepared branch, or any session once that one is gone. Seen: XA COMMIT from another session is
+   answered 1397 while the owner is connected, and works within 1 ms after the owner's end or KILL. 8.0.29 and later detach a
+   branch at PREPARE: the same steps work there.
+2. An account that may not list branches (XA_RECOVER_ADMIN) prepares none. Seen: XA RECOVER fails with 1401, although any account
+   may end a branch of any other.
+3. With a binary log nothing is prepared before 8.0.30, and later only if the application asks for it. Seen in 40 runs of kill -9
+   with a binary log: of 34 branches during XA COMMIT, 11 were neither prepared nor committed. Without one 0 of 32 were lost, and
+   0 of 120 at rest. A replica broke within 3 kills in 5 of 5 runs.
+4. With a binary log, the anchor and every one-phase commit use BEGIN and COMMIT. Seen: 32,173 such commits during 40 kills, none
+   lost. (The manual lists XA COMMIT ... ONE PHASE among what a crash may break.)
+5. Listings are requested in hex digits. Seen: a foreign branch name that is not UTF-8 broke the driver's whole answer.
+6. No rule depends on CHECK. Seen: before 8.0.16 constraints are parsed and ignored.
+7. Checks and the lock are one SET before XA START; if one fails, SET fails with error 1231 and our text. Seen: IF and SIGNAL
+   exist only in procedures; a GET_LOCK in a SET is taken once.
+8. An error of a statement after COMMIT says nothing about the COMMIT. Seen: DO returns errors.
 
 Source: MySQL Reference Manual, "XA Transactions", "Locking Functions", "KILL", "Restrictions on XA Transactions".
 """

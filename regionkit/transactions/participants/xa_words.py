@@ -89,7 +89,7 @@ class XaWords(NamedTuple):
         questions: each answers with pairs of a name and a value.
         listing: the statement that lists prepared branches of the server, and what a row of it names; None: it is none of
             regionkit's, whatever bytes it has.
-        probes: questions that need a right of the account, by what is told ("1") where it has it.
+        probes: questions that need a right, by the name that gets "1" if the account has it.
         sound: the check that it flushes what it acknowledges. SET GLOBAL changes that at any time, so it is part of the message
             that opens a branch.
         alone: the check that no replica follows, the same.

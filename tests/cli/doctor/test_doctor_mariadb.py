@@ -38,10 +38,7 @@ def test_a_healthy_pair_has_nothing_to_mend(fleet: BinlogFleet) -> None:
 )
 def test_a_setting(fleet: BinlogFleet, node: int, name: str, value: str, code: str, severity: str) -> None:
     """Each is found at its server, and nothing else is."""
-    kit = fleet.kit(REGIONS)
-    fleet.set(node, name, value)
-    found = examined(kit)
-    assert [(f.code, f.severity, f.subject) for f in found] == [(code, severity, f"orders r{node}")]
+    assert fleet.judged(REGIONS, node, name, value) == [(code, severity, f"orders r{node}")]
 
 
 def test_two_servers_with_one_id(fleet: BinlogFleet) -> None:

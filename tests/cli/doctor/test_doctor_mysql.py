@@ -56,10 +56,7 @@ def test_a_healthy_pair_has_nothing_to_mend(seen: BinlogFleet) -> None:
 )
 def test_a_setting(fleet: BinlogFleet, node: int, name: str, value: str, code: str, severity: str) -> None:
     """Each is found at its server, and nothing else is."""
-    kit = fleet.kit(REGIONS)
-    fleet.set(node, name, value)
-    found = examined(kit)
-    assert [(f.code, f.severity, f.subject) for f in found] == [(code, severity, f"orders r{node}")]
+    assert fleet.judged(REGIONS, node, name, value) == [(code, severity, f"orders r{node}")]
 
 
 def writable(fleet: BinlogFleet) -> list[Finding]:
@@ -108,31 +105,27 @@ def change(replica: Any, *settings: str) -> None:
         replica.sql(statement)
 
 
-def test_a_replica_that_is_delayed(seen: BinlogFleet) -> None:
-    """On purpose: it never has what was just written."""
+@pytest.mark.parametrize(
+    ("changed", "undone", "code", "says"),
+    [
+        ("CHANGE MASTER TO MASTER_DELAY = 30", "CHANGE MASTER TO MASTER_DELAY = 0", "D407", "30 s late"),
+        (
+            "CHANGE MASTER TO MASTER_AUTO_POSITION = 0",
+            "CHANGE MASTER TO MASTER_AUTO_POSITION = 1",
+            "D412",
+            "file and offset",
+        ),
+        ("SET GLOBAL slave_parallel_workers = 4", "SET GLOBAL slave_parallel_workers = 0", "D417", "4 workers"),
+    ],
+)
+def test_a_replica_that_applies_otherwise(seen: BinlogFleet, changed: str, undone: str, code: str, says: str) -> None:
+    """Late on purpose; by file and offset, so a promotion leaves it without a place; by workers that commit out of order."""
     kit, replica = seen.kit(REGIONS), seen.nodes[1]
-    seen.undo.append(lambda: change(replica, "CHANGE MASTER TO MASTER_DELAY = 0"))
-    change(replica, "CHANGE MASTER TO MASTER_DELAY = 30")
-    found = examined(kit)
-    assert codes(found) == ["D407"] and "30 s late" in found[0].what
-
-
-def test_a_replica_that_follows_by_file_and_offset(seen: BinlogFleet) -> None:
-    """It has GTIDs all the same; a promotion leaves it without a place to go on from."""
-    kit, replica = seen.kit(REGIONS), seen.nodes[1]
-    seen.undo.append(lambda: change(replica, "CHANGE MASTER TO MASTER_AUTO_POSITION = 1"))
-    change(replica, "CHANGE MASTER TO MASTER_AUTO_POSITION = 0")
-    found = examined(kit)
-    assert codes(found) == ["D412"] and "file and offset" in found[0].what
-
-
-def test_a_replica_that_applies_out_of_order(seen: BinlogFleet) -> None:
-    """Several workers, and nothing keeps their commits in order."""
-    kit, replica = seen.kit(REGIONS), seen.nodes[1]
-    seen.undo.append(lambda: change(replica, "SET GLOBAL slave_parallel_workers = 0"))
-    change(replica, "SET GLOBAL slave_parallel_workers = 4")
-    found = examined(kit)
-    assert codes(found) == ["D417"] and found[0].what.startswith("4 workers")
+    seen.undo.append(lambda: change(replica, undone))
+    change(replica, changed)
+    [found] = examined(kit)
+    assert found.code == code
+    assert says in found.what
 
 
 def test_an_account_that_writes_to_replicas(fleet: BinlogFleet) -> None:
