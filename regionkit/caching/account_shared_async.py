@@ -324,6 +324,10 @@ class AsyncSharedAccount:
         if self.tracking is not None:
             self.tracking.stored([self._value(key) for key in keys])
 
+    def _stores_not(self, keys: Sequence[Stored]) -> None:
+        if self.tracking is not None and keys:
+            self.tracking.refused([self._value(key) for key in keys])
+
     def reconnect(self) -> None:
         """Ask nothing more over the connections of now: the server behind them may be another by now."""
         self._backend.evict()

@@ -185,7 +185,11 @@ class SharedTier(SharedAccount):
             words += (sealing.data, max(1, round(sealing.kept * 1000)))
         self._stores([key for key, *_ in loads])
         _, _, *verdicts = self.run("fill_commit", [key for key, *_ in loads], words)
-        return [Verdict(verdict.decode()) for verdict in verdicts]
+        found = [Verdict(verdict.decode()) for verdict in verdicts]
+        self._stores_not(
+            [key for (key, *_), verdict in zip(loads, found, strict=True) if verdict is not Verdict.STORED]
+        )
+        return found
 
     def abandon(self, key: Stored, lease: Lease) -> bool:
         """The load failed: a waiting caller may try."""
@@ -253,6 +257,7 @@ class SharedTier(SharedAccount):
         self._stores([key])
         stamp = self.run("put", [key], [self.digest(key), sealing.data, max(1, round(sealing.kept * 1000))])
         if not int(stamp):
+            self._stores_not([key])
             raise TierDown("the server is at the limit of its memory (maxmemory)", sent=True)
         return int(stamp)
 
@@ -266,7 +271,10 @@ class SharedTier(SharedAccount):
         words = [self.digest(key), id, sealing.version, hi, sealing.data, kept]
         self._stores([key])
         verdict, stamp = self.run("publish", [key], words)
-        return Verdict(verdict.decode()), int(stamp)
+        found = Verdict(verdict.decode())
+        if found is not Verdict.STORED:
+            self._stores_not([key])
+        return found, int(stamp)
 
     def abort(self, keys: Sequence[Stored], id: bytes) -> None:
         """The write has surely done nothing."""

@@ -4,8 +4,9 @@
    program changes or deletes, keys that expire, and keys that the server evicts.
 2. One extra connection speaks RESP3 and tracks by prefix (CLIENT TRACKING ON BCAST). A reported key is removed from this
    process's memory, and nothing else happens: the next get asks the server.
-3. The server also reports what this process stored itself. Such a key stays in memory if the report comes within `OWN` seconds.
-4. Reports are lost between two connections. So each lost connection empties the memory of this process.
+3. The server also reports what this process stored itself, and such a key stays in memory: the first report within `OWN` seconds
+   after a store is taken for its own. Another program's change in the same turn of the server's loop has no report of its own.
+4. Reports are lost between two connections. So each new connection empties the memory of this process.
 5. If the server or the account cannot track, it is not asked again. The cache works without it, and its status says why.
 
 Source: Redis manual, "Client-side caching in Redis", broadcasting mode.
@@ -13,6 +14,7 @@ Source: Redis manual, "Client-side caching in Redis", broadcasting mode.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -58,7 +60,9 @@ class AsyncTracking(AsyncHearing):
             self._supervisor.start("cache key tracking", self._round, self._failed, longest_back_off=AGAIN)
 
     def stored(self, names: Sequence[bytes]) -> None:
-        """This process is about to store these."""
+        """This process is about to store these. What is stored while nothing is heard gets no report."""
+        if self.state != ON:
+            return
         until = self._clock.monotonic() + OWN
         with self._lock:
             for name in names:
@@ -67,12 +71,15 @@ class AsyncTracking(AsyncHearing):
             while len(self._own) > MOST_OWN:
                 del self._own[next(iter(self._own))]
 
+    def refused(self, names: Sequence[bytes]) -> None:
+        """These were not stored after all: the next report about one is another program's."""
+        with self._lock:
+            for name in names:
+                self._own.pop(name, None)
+
     async def _round(self) -> float | None:
-        try:
+        with contextlib.suppress(TierDown):
             await self._tier.ask(self._followed, trips=3, listens=BEAT)
-        except TierDown:
-            self._lost()
-            return AGAIN
         self._lost()
         return AGAIN if self.state == OFF else None
 
@@ -82,7 +89,8 @@ class AsyncTracking(AsyncHearing):
     def _lost(self) -> None:
         if self.state == ON:
             self.state = OFF
-            self._tier.lost()
+        with self._lock:
+            self._own.clear()
 
     async def _followed(self, connection: Any) -> None:
         """Take reports on one connection, until it or the cache is closed. The connection serves nothing else afterwards."""
@@ -95,7 +103,7 @@ class AsyncTracking(AsyncHearing):
         try:
             await connection.ask_one("HELLO", 3)
             await connection.ask_one("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", self._prefix)
-            self._tier.lost()  # what is held was taken while nothing was heard
+            self._tier.lost()  # rule 4
             self.state = ON
             await self._hear(connection)
         except redis.exceptions.ResponseError as error:
@@ -126,8 +134,9 @@ class AsyncTracking(AsyncHearing):
                 self._tier.changed(key)
 
     def _key(self, name: bytes) -> Stored | None:
-        """The key of this tenant's that has this name; None of another, and of one for which a digest stands."""
+        """The key of this name: one that nobody here holds, where it is another tenant's or a digest."""
         bare = name[len(self._prefix) :]
-        if not bare or bare[:1] in (b"@", b"#"):
+        try:
+            return bare[1:].decode() if bare[:1] == b"s" else bare
+        except UnicodeDecodeError:  # another program's: it is no key of a cache
             return None
-        return bare[1:].decode() if bare[:1] == b"s" else bare

@@ -179,3 +179,31 @@ def test_a_child_has_every_place_and_draws_lives_of_its_own(tmp_path: Path) -> N
         for name in ("one", "two"):
             in_a_child(lambda name=name: child(name), tmp_path)()  # type: ignore[misc]
         assert (tmp_path / "one").read_text() != (tmp_path / "two").read_text()
+
+
+def test_a_child_tracks_keys_over_a_connection_of_its_own(redis_server: Any, tmp_path: Path) -> None:
+    """What another program deletes leaves the child's memory, and the parent's."""
+    tier = Shared(redis_server.primary.url, timeout=5.0, tracking=True)
+    name = f"p{os.urandom(6).hex()}"
+    with Cache(
+        name, int, strategy=Lazy(load=lambda key: time.monotonic_ns(), ttl=300.0), tiers=[Local(), tier]
+    ) as cache:
+
+        def hears() -> None:
+            def held() -> bool:
+                return cache.lookup("a").tier == "local" and cache.status()["tracking"] == "on"
+
+            until(held, f"{cache.status()['tracking']}: it is never taken")
+            before = cache.get("a")
+            with redis_server.primary.client() as client:
+                client.delete(*[key for key in client.keys(f"*{name}:v:*") if not key.endswith(b"-")])
+            until(lambda: cache.get("a") != before, "it is never told")
+
+        hears()
+
+        def child() -> None:
+            assert cache.status()["tracking"] == "off"
+            hears()
+
+        in_a_child(child, tmp_path)()
+        hears()

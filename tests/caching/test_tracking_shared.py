@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from regionkit.caching import Cache, Lazy, Local, Shared
-from regionkit.caching.tracking_shared import MOST_OWN, Tracking
+from regionkit.caching.tracking_shared import MOST_OWN, ON, Tracking
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency import sleep
 from regionkit.errors import ConfigurationError
@@ -71,6 +71,17 @@ class World:
         with self.server.client() as client:
             return client.execute_command(*words)
 
+    def asked(self) -> int:
+        """How often CLIENT TRACKING was refused so far."""
+        with self.server.client() as client:
+            found = client.info("commandstats").get("cmdstat_client|tracking", {})
+        return int(found.get("rejected_calls", 0)) + int(found.get("failed_calls", 0))
+
+    def trackers(self) -> int:
+        """Connections at the server that track by prefix."""
+        with self.server.client() as client:
+            return sum("B" in one["flags"] for one in client.client_list())
+
     def names(self) -> list[bytes]:
         """The keys of this cache's values at the server."""
         with self.server.client() as client:
@@ -116,6 +127,51 @@ def test_what_expires_or_is_flushed_goes(world: World) -> None:
         while cache.get("a") == before:
             assert time.monotonic() < end, "it is never told"
             sleep(0.01)
+
+
+def test_what_another_program_names_oddly_disturbs_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """A key that is no key of a cache, in one message with one that is; and FLUSHDB. The driver has no error to log."""
+    cache = world.cache()
+    world.tracked(cache)
+    cache.get("a")
+    before = world.held(cache, "a")
+    with world.server.client() as client, client.pipeline() as pipe:
+        [name] = [name for name in world.names() if name.endswith(b"sa")]
+        for odd in (b"s\xff\xfe", b"", b"#", b"@", b"t9:"):
+            pipe.set(name[:-2] + odd, "x")
+        pipe.delete(name)
+        pipe.execute()
+    end = time.monotonic() + PATIENCE
+    while cache.get("a") == before:
+        assert time.monotonic() < end, "it is never told"
+        sleep(0.01)
+    world.other("FLUSHDB")
+    world.tracked(cache)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_a_value_that_was_refused_is_not_taken_for_stored(world: World) -> None:
+    """An invalidation overtook its load: the next report about the key is another program's."""
+    cache = world.cache()
+    world.tracked(cache)
+    tracking = cache.tier.tracking  # type: ignore[attr-defined]  # of a shared tier
+
+    def overtaken(key: Any) -> int:
+        cache.tier.invalidate([key], "")
+        return 1
+
+    cache.get_or_load("a", overtaken)
+    assert tracking._own == {}
+
+
+def test_when_all_keys_are_gone_nothing_held_is_served(world: World) -> None:
+    """FLUSHDB names no key."""
+    cache = world.cache()
+    world.tracked(cache)
+    cache.get("a")
+    world.held(cache, "a")
+    cache.tier.tracking._told([b"invalidate", None])  # type: ignore[attr-defined]  # of a shared tier
+    assert (cache.lookup("a")).tier == "shared"
 
 
 def test_what_this_process_stored_stays_here(world: World) -> None:
@@ -170,6 +226,11 @@ def test_an_account_that_may_not_track_is_served_without(world: World) -> None:
         cache = world.cache(url)
         cache.get("a")
         until(lambda: "tracking" in cache.status()["tracking"], "it is never refused")
+        asked = world.asked()
+        for _ in range(3):
+            cache.tier.tracking.listen()  # type: ignore[attr-defined]  # of a shared tier; each new connection calls it
+            sleep(0.2)
+        assert world.asked() == asked
         assert cache.get("b") == cache.get("b")
         assert cache.status()["shared_down"] == 0
     finally:
@@ -197,9 +258,19 @@ def test_a_tenant_hears_of_its_own_keys_alone(world: World) -> None:
     assert (mine.lookup("k")).tier == "local"
 
 
+def test_a_closed_cache_hears_no_more(world: World) -> None:
+    """Its connection is gone at the server, too."""
+    cache = world.cache()
+    world.tracked(cache)
+    assert world.trackers() == 1
+    cache.close()
+    until(lambda: world.trackers() == 0, "its connection stays")
+
+
 def test_what_is_remembered_is_bounded() -> None:
     """However much a process stores."""
     tracking = Tracking(None, SYSTEM_CLOCK, b"p:")
+    tracking.state = ON
     tracking.stored([b"p:s%d" % n for n in range(3 * MOST_OWN)])
     assert len(tracking._own) == MOST_OWN
 
