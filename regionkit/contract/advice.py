@@ -21,7 +21,10 @@ class Advice:
     """
 
     owner: str = "kit.adopt(store, region) names the primary that counts, once you know which one does."
-    stale: str = "raise timeout=, use a weaker level, or allow another step in on_stale=; see kit.status()."
+    stale: str = (
+        "use a weaker level, allow another step in on_stale=, or wait longer: timeout=, and longest_wait of the profile; "
+        "see kit.status()."
+    )
     promote: str = "promote it on the server first."
     parts: str = "each command takes effect once it is answered"
     unknown: str = "check the data; let OutcomeUnknown leave the block."

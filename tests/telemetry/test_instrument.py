@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from fix_rigs import wait_until
 
-from regionkit import SESSION, AsyncRegionKit, MissingDriver, RegionKit, StaleRead, UsageError
+from regionkit import EVENTUAL, SESSION, AsyncRegionKit, MissingDriver, RegionKit, StaleRead, UsageError
 from regionkit.embedded import SqliteRegions
 
 pytest.importorskip("opentelemetry.sdk")
@@ -42,6 +43,10 @@ class Telemetry:
 
     def on(self, kit: Any) -> Any:
         return kit.instrument(tracer_provider=self.traces, meter_provider=self.meters)
+
+    def count(self, kit: Any) -> Any:
+        """Metrics alone: no span is recorded."""
+        return kit.instrument(tracer_provider=trace.NoOpTracerProvider(), meter_provider=self.meters)
 
     @property
     def spans(self) -> list[Any]:
@@ -167,6 +172,40 @@ def test_reads_and_writes_are_counted_by_region_and_outcome(regions: SqliteRegio
     assert pools["orders/kr/read"] > 0
     assert all(p.value == 0 for p in found["db.client.connection.count"])
     assert {p.attributes["regionkit.endpoint"] for p in found["regionkit.endpoint.rtt"]} >= {"kr"}
+
+
+def test_metrics_without_spans_count_every_block(regions: SqliteRegions, told: Telemetry) -> None:
+    """Reads, writes and failures, each for as long as it was open; waits and second attempts too."""
+    with RegionKit(regions.topology, local="kr", profile={"longest_wait": 20.0}) as kit:
+        told.count(kit)
+        for _ in range(5):
+            with kit.session() as s, s.read("orders", core=True, consistency=EVENTUAL) as db:
+                db.exec_driver_sql("SELECT 1")
+                time.sleep(0.02)
+        for _ in range(3):
+            write(kit)
+        for _ in range(2):
+            with pytest.raises(ValueError), kit.session() as s, s.write("orders", core=True):
+                raise ValueError(SECRET)
+        regions.lag = 0.3
+        bookmark = write(kit)
+        with kit.session(bookmark=bookmark) as s, s.read("orders", core=True, on_stale="wait", timeout=20.0) as db:
+            assert db.exec_driver_sql("SELECT count(*) FROM things").scalar() == 4
+        found = told.points()
+    assert told.spans == []
+    counted = {
+        (p.attributes["db.operation.name"], p.attributes["regionkit.region"], p.attributes["regionkit.outcome"]): p
+        for p in found["regionkit.block.duration"]
+    }
+    assert {key: point.count for key, point in counted.items()} == {
+        ("read", "kr", "ok"): 6,
+        ("write", "us", "ok"): 4,
+        ("write", "us", "error"): 2,
+    }
+    assert 0.1 <= counted["read", "kr", "ok"].sum < 60.0
+    [waits] = found["regionkit.block.wait.duration"]
+    assert waits.count == 1
+    assert waits.sum > 0.0
 
 
 def test_pools_in_use(regions: SqliteRegions, told: Telemetry) -> None:

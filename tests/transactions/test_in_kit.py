@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import sqlalchemy
+from fix_rigs import Order, Rig
 from sqlalchemy import text
 from waiting import PATIENCE, seen
 
@@ -29,8 +31,14 @@ from regionkit.facts.bookmark import OWNER_ONLY
 from regionkit.transactions.kit_stores import participant_name
 from regionkit.transactions.logs.memory import MemoryDecisionLog
 from regionkit.transactions.manager import TransactionManager
+from regionkit.transactions.participants.factory import participant_of
+from regionkit.transactions.participants.participant import BranchOptions
 from regionkit.transactions.participants.postgres import PostgresParticipant
-from regionkit.transactions.protocol import Finish
+from regionkit.transactions.protocol import Decision, Finish
+from regionkit.transactions.recovery_rules import Evidence
+from regionkit.transactions.xid import Xid, gtrid_of
+
+from .participant_rigs import within
 
 US, KR = "us-east-1", "ap-northeast-2"
 ADD = "INSERT INTO bank (id, total) VALUES ({}, 100)"
@@ -229,3 +237,30 @@ def test_what_cannot_be_is_refused(bank: Bank) -> None:
                 with pytest.raises(UsageError, match="own write"):
                     with s.transaction(stores=["orders"]) as tx:
                         tx.session("orders")
+
+
+@pytest.mark.parametrize("given", ["a kit and its store", "the pair"])
+def test_a_store_of_a_kits_takes_part(given: str, rig: Rig) -> None:
+    """Its branch opens at the current owner; the log is told kit and store as a pair."""
+    with RegionKit(rig.topology(), local="us-east-1") as kit:
+        kit.create_tables()
+        pair = given == "the pair"
+        made: Any = participant_of(
+            "orders",
+            (kit, "orders") if pair else kit,
+            namespace="shop",
+            store=None if pair else "orders",
+            unsafe_no_flush=True,
+        )
+        assert made.given == (kit, "orders")
+        made.create_tables(within())
+        made.open(within())
+        xid = Xid("shop", "0a1b2c3d", gtrid_of(1_700_000_000_000, os.urandom(10)), "orders", 0)
+        branch = made.begin(BranchOptions(xid), within())
+        branch.session().add(Order(id=811, item="tea"))
+        branch.flush()
+        assert (branch.commit_one_phase([], within())).winner is Decision.COMMIT
+        branch.close()
+        assert rig.count("id = 811") == 1
+        assert made.evidence(xid, within()) is Evidence.COMMITTED
+        made.close()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import sqlalchemy
+from fix_rigs import Order, Rig
 from sqlalchemy import text
 from waiting_async import PATIENCE, seen
 
@@ -28,8 +30,14 @@ from regionkit.facts.bookmark import OWNER_ONLY
 from regionkit.transactions.kit_stores import participant_name
 from regionkit.transactions.logs.memory_async import AsyncMemoryDecisionLog
 from regionkit.transactions.manager_async import AsyncTransactionManager
+from regionkit.transactions.participants.factory_async import participant_of
+from regionkit.transactions.participants.participant_async import BranchOptions
 from regionkit.transactions.participants.postgres_async import AsyncPostgresParticipant
-from regionkit.transactions.protocol import Finish
+from regionkit.transactions.protocol import Decision, Finish
+from regionkit.transactions.recovery_rules import Evidence
+from regionkit.transactions.xid import Xid, gtrid_of
+
+from .participant_rigs_async import within
 
 US, KR = "us-east-1", "ap-northeast-2"
 ADD = "INSERT INTO bank (id, total) VALUES ({}, 100)"
@@ -228,3 +236,30 @@ async def test_what_cannot_be_is_refused(bank: Bank) -> None:
                 with pytest.raises(UsageError, match="own write"):
                     async with s.transaction(stores=["orders"]) as tx:
                         await tx.session("orders")
+
+
+@pytest.mark.parametrize("given", ["a kit and its store", "the pair"])
+async def test_a_store_of_a_kits_takes_part(given: str, rig: Rig) -> None:
+    """Its branch opens at the current owner; the log is told kit and store as a pair."""
+    async with AsyncRegionKit(rig.topology(), local="us-east-1") as kit:
+        await kit.create_tables()
+        pair = given == "the pair"
+        made: Any = participant_of(
+            "orders",
+            (kit, "orders") if pair else kit,
+            namespace="shop",
+            store=None if pair else "orders",
+            unsafe_no_flush=True,
+        )
+        assert made.given == (kit, "orders")
+        await made.create_tables(within())
+        await made.open(within())
+        xid = Xid("shop", "0a1b2c3d", gtrid_of(1_700_000_000_000, os.urandom(10)), "orders", 0)
+        branch = await made.begin(BranchOptions(xid), within())
+        branch.session().add(Order(id=811, item="tea"))
+        await branch.flush()
+        assert (await branch.commit_one_phase([], within())).winner is Decision.COMMIT
+        await branch.close()
+        assert rig.count("id = 811") == 1
+        assert await made.evidence(xid, within()) is Evidence.COMMITTED
+        await made.close()

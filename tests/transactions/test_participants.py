@@ -3,26 +3,20 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fix_rigs import Order, Rig
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from regionkit import RegionKit
 from regionkit.errors import ConfigurationError, TransactionAborted
 from regionkit.testing import ParticipantContract
 from regionkit.transactions.participants.factory import participant_of
 from regionkit.transactions.participants.files import FilesParticipant
 from regionkit.transactions.participants.memory import MemoryParticipant
-from regionkit.transactions.participants.participant import BranchOptions
-from regionkit.transactions.protocol import Decision, Finish, Vote
-from regionkit.transactions.recovery_rules import Evidence
-from regionkit.transactions.xid import Xid, gtrid_of
+from regionkit.transactions.protocol import Finish, Vote
 
 from .participant_contract import PreparingContract, SqlContract
 from .participant_rigs import ParticipantRig, within
@@ -141,29 +135,6 @@ class TestMemory(ParticipantContract):
     def rig(self) -> Memory:
         """An empty one."""
         return Memory()
-
-
-@pytest.mark.parametrize("given", ["a kit and its store", "the pair"])
-def test_a_store_of_a_kits_takes_part(given: str, rig: Rig) -> None:
-    """Its branch opens at the current owner; the log is told kit and store as a pair."""
-    with RegionKit(rig.topology(), local="us-east-1") as kit:
-        kit.create_tables()
-        pair = given == "the pair"
-        made: Any = participant_of(
-            "orders", (kit, "orders") if pair else kit, namespace="shop", store=None if pair else "orders", **UNSAFE
-        )
-        assert made.given == (kit, "orders")
-        made.create_tables(within())
-        made.open(within())
-        xid = Xid("shop", "0a1b2c3d", gtrid_of(1_700_000_000_000, os.urandom(10)), "orders", 0)
-        branch = made.begin(BranchOptions(xid), within())
-        branch.session().add(Order(id=811, item="tea"))
-        branch.flush()
-        assert (branch.commit_one_phase([], within())).winner is Decision.COMMIT
-        branch.close()
-        assert rig.count("id = 811") == 1
-        assert made.evidence(xid, within()) is Evidence.COMMITTED
-        made.close()
 
 
 def test_what_cannot_take_part_is_refused_by_name() -> None:

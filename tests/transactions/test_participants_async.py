@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fix_rigs import Order, Rig
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from regionkit import AsyncRegionKit
 from regionkit.errors import ConfigurationError, TransactionAborted
 from regionkit.testing import AsyncParticipantContract
 from regionkit.transactions.participants.factory_async import participant_of
 from regionkit.transactions.participants.files_async import AsyncFilesParticipant
 from regionkit.transactions.participants.memory_async import AsyncMemoryParticipant
-from regionkit.transactions.participants.participant_async import BranchOptions
-from regionkit.transactions.protocol import Decision, Finish, Vote
-from regionkit.transactions.recovery_rules import Evidence
-from regionkit.transactions.xid import Xid, gtrid_of
+from regionkit.transactions.protocol import Finish, Vote
 
 from .participant_contract_async import AsyncPreparingContract, AsyncSqlContract
 from .participant_rigs_async import AsyncParticipantRig, within
@@ -140,29 +134,6 @@ class TestMemory(AsyncParticipantContract):
     def rig(self) -> AsyncMemory:
         """An empty one."""
         return AsyncMemory()
-
-
-@pytest.mark.parametrize("given", ["a kit and its store", "the pair"])
-async def test_a_store_of_a_kits_takes_part(given: str, rig: Rig) -> None:
-    """Its branch opens at the current owner; the log is told kit and store as a pair."""
-    async with AsyncRegionKit(rig.topology(), local="us-east-1") as kit:
-        await kit.create_tables()
-        pair = given == "the pair"
-        made: Any = participant_of(
-            "orders", (kit, "orders") if pair else kit, namespace="shop", store=None if pair else "orders", **UNSAFE
-        )
-        assert made.given == (kit, "orders")
-        await made.create_tables(within())
-        await made.open(within())
-        xid = Xid("shop", "0a1b2c3d", gtrid_of(1_700_000_000_000, os.urandom(10)), "orders", 0)
-        branch = await made.begin(BranchOptions(xid), within())
-        branch.session().add(Order(id=811, item="tea"))
-        await branch.flush()
-        assert (await branch.commit_one_phase([], within())).winner is Decision.COMMIT
-        await branch.close()
-        assert rig.count("id = 811") == 1
-        assert await made.evidence(xid, within()) is Evidence.COMMITTED
-        await made.close()
 
 
 def test_what_cannot_take_part_is_refused_by_name() -> None:

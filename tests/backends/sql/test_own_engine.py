@@ -398,10 +398,10 @@ def test_records_are_kept_there(kit: RegionKit) -> None:
     records = records_of(kit)
     one, two = Record("work", "k", bytes(range(256))), Record("work", "k", b"", 2)
     assert records.get(soon(), "work", "k") is None
-    assert records.put(soon(), one, expected=0, lasts=0.3) is one
+    assert records.put(soon(), one, expected=0, lasts=1.0) is one
     assert records.get(soon(), "work", "k") == one
     assert records.put(soon(), Record("work", "k", b"lost"), expected=0) == one
-    sleep(0.4)
+    sleep(1.1)
     assert records.get(soon(), "work", "k") is None
     assert records.put(soon(), one, expected=0) is one
     with kit.session() as s:

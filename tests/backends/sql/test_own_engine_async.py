@@ -401,10 +401,10 @@ async def test_records_are_kept_there(kit: AsyncRegionKit) -> None:
     records = records_of(kit)
     one, two = Record("work", "k", bytes(range(256))), Record("work", "k", b"", 2)
     assert await records.get(soon(), "work", "k") is None
-    assert await records.put(soon(), one, expected=0, lasts=0.3) is one
+    assert await records.put(soon(), one, expected=0, lasts=1.0) is one
     assert await records.get(soon(), "work", "k") == one
     assert await records.put(soon(), Record("work", "k", b"lost"), expected=0) == one
-    await asleep(0.4)
+    await asleep(1.1)
     assert await records.get(soon(), "work", "k") is None
     assert await records.put(soon(), one, expected=0) is one
     async with kit.session() as s:
