@@ -49,8 +49,8 @@ campaign-messaging: tools ## consumers killed in every cell, relays under 20,000
 	  tests/faults/test_consumer_killed.py tests/messaging/test_relay_kills.py tests/messaging/test_relay_snapshot.py \
 	  tests/cli/test_hospital.py
 
-campaign-transactions: tools ## 20,000 coordinators killed at every step and at random, over each pair of databases
-	@REGIONKIT_TRANSACTION_KILLS=20000 REGIONKIT_MYSQL_KILLS=200 $(BIN)/python -m pytest -s tests/faults/test_transactions_killed.py \
+campaign-transactions: tools ## 100,000 coordinators killed at every step and at random, over each pair of databases
+	@REGIONKIT_TRANSACTION_KILLS=100000 REGIONKIT_MYSQL_KILLS=200 $(BIN)/python -m pytest -s tests/faults/test_transactions_killed.py \
 		tests/faults/test_transactions_mysql.py
 
 campaign-write-back: tools ## 10,000 kills of writers, flushers and the server of a write-back cache; its sink down for 10 minutes at 2,000 puts a second; 50,000 dirty keys

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from regionkit.caching.back.sinks.call_async import AsyncCallSink
     from regionkit.caching.back.sinks.cassandra import CassandraSink
     from regionkit.caching.back.sinks.cassandra_async import AsyncCassandraSink
+    from regionkit.caching.back.sinks.log_sql import SqlLogSink
+    from regionkit.caching.back.sinks.log_sql_async import AsyncSqlLogSink
     from regionkit.caching.back.sinks.mongo import MongoSink
     from regionkit.caching.back.sinks.mongo_async import AsyncMongoSink
     from regionkit.caching.back.sinks.sql import SqlSink
@@ -37,6 +39,7 @@ __all__ = [
     "AsyncCallSink",
     "AsyncCassandraSink",
     "AsyncMongoSink",
+    "AsyncSqlLogSink",
     "AsyncSqlSink",
     "BufferState",
     "Cache",
@@ -61,6 +64,7 @@ __all__ = [
     "SinkDown",
     "SinkRefused",
     "SqlJournal",
+    "SqlLogSink",
     "SqlSink",
     "Unchanged",
     "Verdict",
@@ -78,6 +82,8 @@ __getattr__, __dir__ = lazy_names(
         "AsyncCache": "cache_async",
         **{f"{kind}Sink": f"back.sinks.{kind.lower()}" for kind in ("Call", "Cassandra", "Mongo", "Sql")},
         **{f"Async{kind}Sink": f"back.sinks.{kind.lower()}_async" for kind in ("Call", "Cassandra", "Mongo", "Sql")},
+        "SqlLogSink": "back.sinks.log_sql",
+        "AsyncSqlLogSink": "back.sinks.log_sql_async",
         **dict.fromkeys(("Change", "Verdict"), "back.rules"),
         **dict.fromkeys(("SinkDown", "SinkRefused"), "back.refusals"),
         "Cache": "cache",

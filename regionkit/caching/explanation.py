@@ -173,6 +173,11 @@ def _of_write_back(cache: Explained, strategy: WriteBack) -> Said:
         "the row of a key is written in the order of its puts, even if a flusher dies or is late",
         "a row whose version is not of any put is not overwritten: the value is parked",
     ]
+    if not strategy.coalesce:
+        promises[2:] = [
+            "each put reaches the sink, in the order of all puts, within max_age while the sink answers and a flusher runs",
+            "a put that was applied and not confirmed comes again with its version: SqlLogSink applies it once",
+        ]
     if cache.local is not None:
         promises[1] += "; other processes' local tiers within news_delay_at_most"
     limits = [
@@ -184,6 +189,12 @@ def _of_write_back(cache: Explained, strategy: WriteBack) -> Said:
         "a put whose answer was lost (DurabilityUnknown) may have succeeded: check with again=",
         "while the shared tier does not answer, gets and puts fail; what a local tier has is served until the news are missed",
     ]
+    if not strategy.coalesce:
+        limits[1:5] = [
+            "a flusher that died holds up the log for claim_at_most",
+            "other programs read the tables as they were until then",
+            "a put that the sink refuses holds up the log for attempts tries, then it is parked: get() does not return it",
+        ]
     if mode.journal:
         limits.append(
             "a server that lost the buffer: gets return the row until the journal was replayed, within seconds"

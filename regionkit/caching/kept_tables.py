@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from regionkit.core.tables import Table
 
-__all__ = ["CACHE_INTENT", "KEPT", "WB_EPOCH", "WB_JOURNAL", "WB_MARK"]
+__all__ = ["CACHE_INTENT", "KEPT", "WB_EPOCH", "WB_JOURNAL", "WB_MARK", "WB_POSITION"]
 
 CACHE_INTENT = Table("caching", "cache_intent", 1, {"sql": "regionkit.caching.schema_sql:cache_intent"})
 """One row a write of cached keys, in the write's own transaction; and what was told to be invalidated, for other regions."""
@@ -24,5 +24,7 @@ WB_MARK = Table("caching", "wb_mark", 1, {"sql": "regionkit.caching.schema_sql:w
 """One row a deleted key of a write-back cache, as long as an older put of it can exist anywhere."""
 WB_JOURNAL = Table("caching", "wb_journal", 1, {"sql": "regionkit.caching.schema_sql:wb_journal"})
 """One row a put of a write-back cache with `durability="sql-journal"`, until its row shows it."""
+WB_POSITION = Table("caching", "wb_position", 1, {"sql": "regionkit.caching.schema_sql:wb_position"})
+"""One row a write-back cache in log mode: the last put that was applied."""
 
-KEPT = (CACHE_INTENT, WB_EPOCH, WB_MARK, WB_JOURNAL)
+KEPT = (CACHE_INTENT, WB_EPOCH, WB_MARK, WB_JOURNAL, WB_POSITION)

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, String, Table, Text
 from sqlalchemy.dialects import mysql
 
-__all__ = ["cache_intent", "wb_epoch", "wb_journal", "wb_mark"]
+__all__ = ["cache_intent", "wb_epoch", "wb_journal", "wb_mark", "wb_position"]
 
 
 def cache_intent(meta: MetaData, name: str) -> Table:
@@ -69,5 +69,16 @@ def wb_journal(meta: MetaData, name: str) -> Table:
         Column("expected", BigInteger, nullable=True),
         Column("made", Double, nullable=False),
         Column("record", Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb"), nullable=False),
+        **_BYTE_FOR_BYTE,
+    )
+
+
+def wb_position(meta: MetaData, name: str) -> Table:
+    """The version of the last put that was applied, of each write-back cache in log mode."""
+    return Table(
+        name,
+        meta,
+        Column("cache", String(22), primary_key=True),
+        Column("version", BigInteger, nullable=False),
         **_BYTE_FOR_BYTE,
     )

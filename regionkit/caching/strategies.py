@@ -200,13 +200,16 @@ class WriteBack(Lazy):
         durability: what holds a value when `put` returns: "memory", "aof-everysec", "aof-always", "aof-wait", "replicated",
             "journal", "sql-journal". See the page about write-back for what each costs and survives.
         journal: of "journal" a FileJournal(folder), of "sql-journal" a SqlJournal(engine).
+        coalesce: True: of several puts of a key the last one is written. False (log mode): each put is written, in the order of
+            all puts; for a SqlLogSink or a CallSink, without a journal.
         assume: the server does not let itself be asked (managed services): the durability that it surely has.
         replicas: that have to confirm a put, of "replicated".
         wait: seconds that a put waits for the proof of "aof-wait" and "replicated".
-        max_dirty: keys that may be dirty or parked at once.
+        max_dirty: keys, in log mode puts, that may be dirty or parked at once.
         max_bytes: of all of them.
         max_age: seconds within which the row follows, while the sink answers and a flusher runs.
         on_full: what a put does when there is no room: "wait", a number of seconds for it, then "write-through" or "raise".
+            Default: ("wait", 0.5, "write-through"); in log mode, which only raises, ("wait", 0.5, "raise").
         attempts: times that a value which the table refuses is tried before it is parked.
         write_timeout: seconds that a put may take that has to write through, or to open the buffer.
     """
@@ -221,9 +224,10 @@ class WriteBack(Lazy):
     max_dirty: int = 50_000
     max_bytes: int = 256 << 20
     max_age: float = 2.0
-    on_full: tuple[str | float, ...] = ("wait", 0.5, "write-through")
+    on_full: tuple[str | float, ...] = ()
     attempts: int = 3
     write_timeout: float = 10.0
+    coalesce: bool = True
 
     def __post_init__(self) -> None:
         if self.load is None and self.load_many is None:
@@ -234,6 +238,8 @@ class WriteBack(Lazy):
             count = getattr(self, name)
             if isinstance(count, bool) or not isinstance(count, int) or count < 1:
                 raise ConfigurationError(f"{name}={count!r} is not usable.", fix="give a whole number from 1 on.")
+        if self.on_full == ():
+            object.__setattr__(self, "on_full", ("wait", 0.5, "write-through" if self.coalesce else "raise"))
         _check_on_full(self.on_full)
         needed = mode_named(self.durability).journal
         if needed != ("" if self.journal is None else type(self.journal).__name__):
@@ -248,6 +254,35 @@ class WriteBack(Lazy):
             raise ConfigurationError(
                 f"{self.sink!r} is not a sink.",
                 fix="give SqlSink(engine, table), AsyncSqlSink in asyncio, or your own.",
+            )
+        self._check_coalesce(needed)
+
+    def _check_coalesce(self, journal: str) -> None:
+        """Log mode writes past nothing, needs a sink that takes each put, and has no journal."""
+        takes = getattr(self.sink, "takes", ("rows",))
+        if not isinstance(self.coalesce, bool):
+            raise ConfigurationError(f"coalesce={self.coalesce!r} is no bool.", fix="give True or False.")
+        if ("rows" if self.coalesce else "log") not in takes:
+            raise ConfigurationError(
+                f"{type(self.sink).__name__} does not go with coalesce={self.coalesce}.",
+                why="it applies each put once, in order, and needs all of them."
+                if self.coalesce
+                else "it keeps one row a key, so only the last of several puts would be seen.",
+                fix="give coalesce=False."
+                if self.coalesce
+                else "give a SqlLogSink or a CallSink, or leave coalesce out.",
+            )
+        if not self.coalesce and journal:
+            raise ConfigurationError(
+                f"durability={self.durability!r} does not go with coalesce=False.",
+                why="a journal keeps the last put of each key, not each put.",
+                fix='use durability="aof-always", "aof-wait" or "replicated".',
+            )
+        if not self.coalesce and self.writes_through:
+            raise ConfigurationError(
+                f"on_full={self.on_full!r} does not go with coalesce=False.",
+                why="a put that is written at once would overtake those in the log.",
+                fix='write ("wait", 0.5, "raise") or ("raise",).',
             )
 
     @property

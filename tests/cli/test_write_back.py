@@ -210,6 +210,7 @@ def test_list_says_how_the_buffer_stands(app: App, capsys: pytest.CaptureFixture
         "bytes": 0,
         "oldest": 0.0,
         "flusher": 0.0,
+        "entries": 0,
         "parked_keys": [],
     }
     app.park("a")

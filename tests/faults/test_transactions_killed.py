@@ -19,9 +19,9 @@ from sqlalchemy import create_engine, text
 from regionkit.transactions.points import POINTS
 
 CHILDREN = Path(__file__).with_name("transaction_children.py")
-KILLS = int(os.environ.get("REGIONKIT_TRANSACTION_KILLS", "300"))
+KILLS = int(os.environ.get("REGIONKIT_TRANSACTION_KILLS", "330"))
 """In all; half of them at points."""
-PAIRS = {
+PAIRS: dict[str, tuple[str, ...]] = {
     "postgresql + mariadb, log on a third": ("postgresql", "mariadb", "postgresql"),
     "postgresql + mariadb, anchored": ("postgresql", "mariadb", "b"),
     "mariadb + mariadb, log on a third": ("mariadb", "mariadb", "mariadb"),
@@ -32,6 +32,7 @@ PAIRS = {
     "postgresql + postgresql, anchored": ("postgresql", "postgresql", "a"),
     "postgresql + sqlite, anchored": ("postgresql", "sqlite", "b"),
     "postgresql + postgresql, file log": ("postgresql", "postgresql", "file"),
+    "postgresql + mariadb + mysql, log on a third": ("postgresql", "mariadb", "postgresql", "mysql"),
 }
 FIXTURES = {"postgresql": "pg", "mariadb": "mariadb_alone", "mysql": "mysql_alone", "mysql-logging": "mysql"}
 NEVER = ("one_phase", "bar", "begin")
@@ -61,10 +62,11 @@ def url_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str
     return make
 
 
-def run_cell(kills: int, pair: tuple[str, str, str], url_of: Callable[[str, str], str], folder: Path) -> dict[str, Any]:
+def run_cell(kills: int, pair: tuple[str, ...], url_of: Callable[[str, str], str], folder: Path) -> dict[str, Any]:
     """A bank, and what is left of it."""
-    a, b, log = pair
+    a, b, log, *others = pair
     cell: dict[str, Any] = {"a": url_of(a, "a"), "b": url_of(b, "b"), "kills": kills, "folder": str(folder)}
+    cell |= dict(zip("c", (url_of(one, "c") for one in others), strict=False))
     cell |= {"log": cell[log] if log in cell else url_of(log, "log"), "points": points(log), "seed": len(a + b + log)}
     prepared(cell)
     done = subprocess.run(
@@ -85,10 +87,10 @@ def prepared(cell: dict[str, Any]) -> None:
     """Accounts, and all that transactions keep."""
     sys.path.insert(0, str(CHILDREN.parent))
     try:
-        from transaction_children import ACCOUNTS, Bank
+        from transaction_children import ACCOUNTS, Bank, sides_of
     finally:
         sys.path.remove(str(CHILDREN.parent))
-    for url in (cell["a"], cell["b"]):
+    for url in sides_of(cell).values():
         engine = create_engine(url)
         with engine.begin() as db:
             db.execute(text("CREATE TABLE accounts (id INTEGER PRIMARY KEY, n INTEGER NOT NULL)"))
@@ -118,7 +120,7 @@ def cells() -> list[Any]:
 def test_killed_at_points_and_at_random_all_or_none(
     pair: str, url_of: Callable[[str, str], str], tmp_path: Path
 ) -> None:
-    """Both sides have the same transfers, the total is what it was, nothing is prepared, and no hazard was seen."""
+    """All sides have the same transfers, the total is what it was, nothing is prepared, and no hazard was seen."""
     kills = KILLS // len(PAIRS)
     told = run_cell(kills, PAIRS[pair], url_of, tmp_path)
     print(f"{pair}: {told}")

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from fix_rigs import wait_until
 from sqlalchemy import create_engine, text
 
 sys.path.insert(0, str(Path(__file__).parent))
-from write_back_children import Cache, cache_of, table
+from write_back_children import Cache, cache_of, moves, table
 
 sys.path.pop(0)
 
@@ -50,11 +51,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.redis]
 class Rig:
     """Writers, flushers, a server, a table; and what became of each put."""
 
-    def __init__(self, server: Any, url: str, durability: str, folder: Path) -> None:
+    def __init__(self, server: Any, url: str, durability: str, folder: Path, *, log: bool = False) -> None:
         self.server, self.url, self.folder = server, url, folder
         self.cell = {"redis": server.primary.url, "url": url, "durability": durability, "folder": str(folder)}
+        self.cell["log"] = log
         engine = create_engine(url)
         table().metadata.create_all(engine)
+        moves().metadata.create_all(engine)
         engine.dispose()
         with cache_of(self.cell) as cache:
             cache.create_tables()
@@ -141,13 +144,13 @@ def rig_of(
     """Makes rigs."""
     made: list[Rig] = []
 
-    def make(durability: str, sink: str) -> Rig:
+    def make(durability: str, sink: str, **options: Any) -> Rig:
         if sink == "sqlite":
             url = f"sqlite:///{tmp_path}/counts.db"
         else:
             given = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb_alone"}[sink])
             url = given.primary.url_for(given.database())
-        made.append(Rig(own_redis(settings=AOF[durability]), url, durability, tmp_path))
+        made.append(Rig(own_redis(settings=AOF[durability]), url, durability, tmp_path, **options))
         return made[-1]
 
     yield make
@@ -178,15 +181,11 @@ def _flushed(cache: Cache[Any]) -> Any:
         return False
 
 
-@pytest.mark.timeout(300 + 3 * KILLS)
-@pytest.mark.parametrize(("durability", "sink"), CELLS, ids=["-".join(cell) for cell in CELLS])
-def test_nothing_acknowledged_is_lost(rig_of: Callable[..., Rig], durability: str, sink: str) -> None:
-    """Writers, flushers and the server are killed at random instants; nobody reads anything but what was put last."""
-    rig = rig_of(durability, sink)
-    chance = random.Random(7)
+def killed_at_random(rig: Rig, count: int, chance: random.Random) -> dict[str, int]:
+    """Kill writers, flushers and the server, and go on each time when puts are acknowledged again; how many of each."""
     kills = dict.fromkeys(("writer", "flusher", "server"), 0)
     wait_until(lambda: rig.acknowledged() > 20, 60.0)
-    for number in range(KILLS // len(CELLS)):
+    for number in range(count):
         before = rig.acknowledged()
         whats = ("writer", "flusher", "server")
         what = whats[number] if number < len(whats) else chance.choice((*whats, "flusher"))
@@ -199,12 +198,52 @@ def test_nothing_acknowledged_is_lost(rig_of: Callable[..., Rig], durability: st
             rig.kill(what, chance.randrange(WRITERS))
         kills[what] += 1
         wait_until(lambda: rig.acknowledged() > before, 60.0)  # noqa: B023
+    return kills
+
+
+@pytest.mark.timeout(300 + 3 * KILLS)
+@pytest.mark.parametrize(("durability", "sink"), CELLS, ids=["-".join(cell) for cell in CELLS])
+def test_nothing_acknowledged_is_lost(rig_of: Callable[..., Rig], durability: str, sink: str) -> None:
+    """Writers, flushers and the server are killed at random instants; nobody reads anything but what was put last."""
+    rig = rig_of(durability, sink)
+    kills = killed_at_random(rig, KILLS // len(CELLS), random.Random(7))
     state = drained(rig)
     misread = [line for number in range(WRITERS) for line in rig.lines(number, "x")]
     if "journal" in durability:
         misread = []  # what the server forgot is read again when the journal was replayed
     print(f"{durability} {sink}: {kills} kills, {rig.acknowledged()} acknowledged, parked {state.parked}")
     assert (rig.lost(), misread, state.parked) == ([], [], 0)
+    assert min(kills.values()) > 0
+
+
+@pytest.mark.timeout(300 + 3 * KILLS)
+@pytest.mark.parametrize("sink", ["postgresql", "sqlite"] if KILLS > 60 else ["postgresql"])
+def test_in_log_mode_each_put_is_applied_once(rig_of: Callable[..., Rig], sink: str) -> None:
+    """Whoever is killed: what was acknowledged stands there once, and what a writer has put in its order."""
+    rig = rig_of("aof-always", sink, log=True)
+    kills = killed_at_random(rig, KILLS // len(CELLS), random.Random(11))
+    state = drained(rig)
+    engine = create_engine(rig.url)
+    with engine.connect() as db:
+        applied = [tuple(row) for row in db.execute(text("SELECT id, n FROM moves ORDER BY at"))]
+    engine.dispose()
+    print(
+        f"log {sink}: {kills} kills, {rig.acknowledged()} acknowledged, {len(applied)} applied, parked {state.parked}"
+    )
+    wrong = []
+    for number in range(WRITERS):
+        tried = rig.tried(number)
+        puts = {value for _, value, deletes in tried if not deletes}
+        mine = [n for key, n in applied if key.startswith(f"{number}-") and n is not None]
+        wrong += [f"twice: {n}" for n in mine if mine.count(n) > 1]
+        wrong += [f"out of order: {one}, {other}" for one, other in pairwise(mine) if one > other]
+        wrong += [f"lost: {value}" for _, value in rig.lines(number, "a") if int(value) in puts - set(mine)]
+        acknowledged = {int(value) for _, value in rig.lines(number, "a")}
+        deletes = [value for _, value, deletes in tried if deletes and value in acknowledged]
+        gone = [key for key, n in applied if key.startswith(f"{number}-") and n is None]
+        wrong += ["a delete is lost"] * (len(gone) < len(deletes))
+    misread = [line for number in range(WRITERS) for line in rig.lines(number, "x")]
+    assert (wrong, misread, state.parked) == ([], [], 0)
     assert min(kills.values()) > 0
 
 

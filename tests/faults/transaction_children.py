@@ -45,18 +45,25 @@ DECIDED = ("tpc.decide.after", "tpc.anchor.after", "tpc.decided", "tpc.commit", 
 """Points where COMMIT is decided: what a child was at, when it died there, has to be committed."""
 
 
+def sides_of(cell: dict[str, Any]) -> dict[str, str]:
+    """URLs of the databases that take part: two or three."""
+    return {name: cell[name] for name in ("a", "b", "c") if name in cell}
+
+
 class Bank:
-    """Two databases, a log, a manager: of one process."""
+    """Two or three databases, a log, a manager: of one process."""
 
     def __init__(self, cell: dict[str, Any]) -> None:
         self.engines = {
-            url: create_engine(url, poolclass=NullPool) for url in {cell["a"], cell["b"], cell["log"]} if "://" in url
+            url: create_engine(url, poolclass=NullPool)
+            for url in {*sides_of(cell).values(), cell["log"]}
+            if "://" in url
         }
         if "://" in cell["log"]:
             self.log: Any = SqlDecisionLog(self.engines[cell["log"]], unsafe_async_replica=True)
         else:
             self.log = FileDecisionLog(cell["log"], unsafe_place=True)
-        self.sides = {name: self.engines[cell[name]] for name in ("a", "b")}
+        self.sides = {name: self.engines[url] for name, url in sides_of(cell).items()}
         self.participants = {
             name: participant_of(name, engine, namespace=NAMESPACE, unsafe_no_flush=True)
             for name, engine in self.sides.items()
@@ -81,9 +88,10 @@ def transfer(bank: Bank, chance: random.Random, told: Any, *, fails: bool, accou
     told.write(f"{id}\n")
     told.flush()
     with bank.tm.begin(timeout=20, settle=20) as tx:
-        for name, sign in (("a", -1), ("b", 1)):
+        for name in bank.sides:
             db = tx.session(name)
             db.execute(text("INSERT INTO moved (id, amount) VALUES (:id, :n)"), {"id": id, "n": amount})
+            sign = 1 - len(bank.sides) if name == "a" else 1  # a pays all others
             moved = {"n": sign * amount, "id": chance.randrange(ACCOUNTS) if account is None else account}
             db.execute(text("UPDATE accounts SET n = n + :n WHERE id = :id"), moved)
         if fails:
@@ -259,8 +267,10 @@ def settled(cell: dict[str, Any], died: dict[str, list[str]]) -> dict[str, Any]:
         "kills": sum(len(ids) for ids in died.values()),
         "at points": counts[True],
         "at random": counts[False],
-        "torn": len(moved["a"].keys() ^ moved["b"].keys()),
-        "differ": sum(moved["a"][id] != moved["b"][id] for id in moved["a"].keys() & moved["b"].keys()),
+        "torn": sum(len(moved["a"].keys() ^ other.keys()) for other in moved.values()),
+        "differ": sum(
+            moved["a"][id] != other[id] for other in moved.values() for id in moved["a"].keys() & other.keys()
+        ),
         "committed": len(moved["a"]),
         "total": int(totals),
         "prepared": prepared,

@@ -17,9 +17,9 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, MetaData, String, Table, create_engine
+from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, create_engine
 
-from regionkit.caching import Cache, FileJournal, Shared, SqlJournal, SqlSink, WriteBack
+from regionkit.caching import Cache, Change, FileJournal, Shared, SqlJournal, SqlLogSink, SqlSink, WriteBack
 from regionkit.errors import RegionKitError
 
 KEYS = 12
@@ -38,16 +38,42 @@ def table() -> Table:
     )
 
 
+def moves() -> Table:
+    """Of the rig in log mode: each put, in the order in which they were applied."""
+    return Table(
+        "moves",
+        MetaData(),
+        Column("at", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+        Column("id", String(32), nullable=False),
+        Column("n", BigInteger),
+    )
+
+
+def apply(db: Any, changes: list[Change]) -> None:
+    """The sink of log mode: not idempotent."""
+    said = [{"id": change.key, "n": None if change.deleted else change.value["n"]} for change in changes]  # type: ignore[index]
+    db.execute(moves().insert(), said)
+
+
 def cache_of(cell: dict[str, Any]) -> Cache[dict[str, int]]:
     """As each process has it."""
-    sink = SqlSink(create_engine(cell["url"]), table(), key="id", version="rk_ver")
+    if cell.get("log"):
+        sink: Any = SqlLogSink(create_engine(cell["url"]), apply)
+    else:
+        sink = SqlSink(create_engine(cell["url"]), table(), key="id", version="rk_ver")
     given: FileJournal | SqlJournal | None = None
     if cell["durability"] == "journal":
         given = FileJournal(cell["folder"], unsafe_place=True)
     elif cell["durability"] == "sql-journal":
         given = SqlJournal(create_engine(cell["url"]))
     strategy = WriteBack(
-        sink=sink, durability=cell["durability"], journal=given, ttl=300.0, max_age=0.2, write_timeout=5.0
+        sink=sink,
+        durability=cell["durability"],
+        journal=given,
+        ttl=300.0,
+        max_age=0.2,
+        write_timeout=5.0,
+        coalesce=not cell.get("log"),
     )
     return Cache("counts", dict, strategy=strategy, tiers=[Shared(cell["redis"], timeout=1.0)])
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from regionkit.caching.back.durability_async import AsyncDurability
 from regionkit.caching.back.journal_async import AsyncJournal
 from regionkit.caching.back.journal_rules import Note
 from regionkit.caching.back.record import body_of, reason_bytes, unpacked
-from regionkit.caching.back.refusals import JournalBroken
+from regionkit.caching.back.refusals import JournalBroken, other_mode
 from regionkit.caching.back.rules import EPOCH, Acked, Answer, Fate, text_of, version_of
 from regionkit.caching.back.steps import (
     CLAIM_BYTES,
@@ -53,11 +53,14 @@ class AsyncBuffer:
 
     Args:
         tier: of the cache.
-        max_dirty: keys that are dirty or parked at once, at most.
+        max_dirty: keys (in log mode: puts) that are dirty or parked at once, at most.
         max_bytes: of their records, at most.
         durability: of its server; None: nobody looks, as in mode `memory`.
         journal: what keeps each put beside the server; None: nothing does.
     """
+
+    mode: ClassVar[str] = ""
+    """As the scripts are told it: "l" in log mode."""
 
     def __init__(
         self,
@@ -135,7 +138,18 @@ class AsyncBuffer:
         expected = "" if put.expected is None else text_of(put.expected)
         body = body_of(digest, put.stored, kept, deleted=put.deleted)
         row = "" if put.row is None else text_of(put.row)
-        words = [put.id, digest, body, sealing.data, expected, since, row, b"%016d" % put.stamp, *self._bounds]
+        words = [
+            put.id,
+            digest,
+            body,
+            sealing.data,
+            expected,
+            since,
+            row,
+            b"%016d" % put.stamp,
+            *self._bounds,
+            self.mode,
+        ]
         if self.journal is not None:
             return await self._journaled(self.journal, put, words, body)
         given, proved = await self._answer(put, [*words, "", ""])
@@ -321,8 +335,13 @@ class AsyncBuffer:
         """Open the buffer with an epoch that the sink has given out; whether it is open now, and with which epoch.
 
         An epoch that is not above the buffer's opens nothing.
+
+        Raises:
+            ConfigurationError: it is in the other mode, and not empty.
         """
-        is_open, now = await self._tier.run("back_open", [], [epoch], of_run=True)
+        is_open, now = await self._tier.run("back_open", [], [epoch, self.mode], of_run=True)
+        if is_open < 0:
+            raise other_mode(logs=bool(self.mode))
         if is_open:
             self._known = max(self._known, version_of(int(now), 0))
         return bool(is_open), int(now)
@@ -330,10 +349,23 @@ class AsyncBuffer:
     async def status(self) -> Status:
         """How the buffer stands."""
         answer = await self._tier.run("back_status", [], [], of_run=True)
-        is_open, epoch, number, dirty, parked, size, oldest, flusher, clock = map(int, answer)
+        is_open, epoch, number, dirty, parked, size, oldest, flusher, clock, logs, entries = map(int, answer)
         self._known = max(self._known, version_of(epoch, number))
         age = None if oldest < 0 else oldest / 1000
-        return Status(bool(is_open), epoch, number, dirty, parked, size, age, flusher / 1000, clock)
+        is_mine = bool(logs) == bool(self.mode)
+        return Status(
+            bool(is_open) and is_mine,
+            epoch,
+            number,
+            dirty,
+            parked,
+            size,
+            age,
+            flusher / 1000,
+            clock,
+            bool(logs),
+            entries,
+        )
 
     async def page(self, cursor: int = 0, *, parked: bool = False) -> Page:
         """Some of the keys that are dirty, or parked. `cursor`: of the page before; 0: the first."""

@@ -66,9 +66,7 @@ class Flushing:
             ConfigurationError: the sink cannot hold what is promised.
         """
         parts = self._parts
-        if parts.clock.monotonic() < self._stopped_until:
-            raise SinkDown("another server buffers this cache")
-        parts.check(strict=True)
+        self._may_flush()
         claims = parts.buffer.claim(BATCH, LEASE, alive_for(parts.strategy.max_age))
         if not claims.is_open:
             parts.open()
@@ -94,6 +92,12 @@ class Flushing:
         if good:
             self.well()
         return Batch(len(claims.records), written)
+
+    def _may_flush(self) -> None:
+        """Rule 3, and the sink was looked at."""
+        if self._parts.clock.monotonic() < self._stopped_until:
+            raise SinkDown("another server buffers this cache")
+        self._parts.check(strict=True)
 
     def _fenced(self, fenced: SinkFenced) -> None:
         """A later epoch was given out: rule 3."""

@@ -65,9 +65,7 @@ class AsyncFlushing:
             ConfigurationError: the sink cannot hold what is promised.
         """
         parts = self._parts
-        if parts.clock.monotonic() < self._stopped_until:
-            raise SinkDown("another server buffers this cache")
-        await parts.check(strict=True)
+        await self._may_flush()
         claims = await parts.buffer.claim(BATCH, LEASE, alive_for(parts.strategy.max_age))
         if not claims.is_open:
             await parts.open()
@@ -93,6 +91,12 @@ class AsyncFlushing:
         if good:
             self.well()
         return Batch(len(claims.records), written)
+
+    async def _may_flush(self) -> None:
+        """Rule 3, and the sink was looked at."""
+        if self._parts.clock.monotonic() < self._stopped_until:
+            raise SinkDown("another server buffers this cache")
+        await self._parts.check(strict=True)
 
     async def _fenced(self, fenced: SinkFenced) -> None:
         """A later epoch was given out: rule 3."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from regionkit.caching.back.flushing import Flushing
+from regionkit.caching.back.log_buffer import LogBuffer
 from regionkit.caching.back.parts import BackParts
 from regionkit.caching.back.receipt import BufferState, Flushed, Parked
 from regionkit.caching.back.sink import SinkDown
@@ -48,7 +49,7 @@ class Looking:
         """How the buffer stands."""
         status = self._status()
         silent = max(0.0, -status.flusher) if status.dirty else 0.0
-        return BufferState(status.dirty, status.parked, status.bytes, status.oldest or 0.0, silent)
+        return BufferState(status.dirty, status.parked, status.bytes, status.oldest or 0.0, silent, status.entries)
 
     def flush(self, key: Any = None, timeout: float | None = None) -> Flushed:
         """Write until nothing is dirty that was so at the call (of one key: until its row shows its value, or it is parked)."""
@@ -91,9 +92,21 @@ class Looking:
         found = []
         for listed in self._listed(limit, parked=True):
             record = listed.record
-            value = None if record.deleted else self._readable(record.key)
+            value = None if record.deleted else self._aside(listed)
             found.append(Parked(record.key, record.version, listed.reason, value, record.deleted, listed.behind))
         return found
+
+    def _aside(self, listed: Listed) -> Any:
+        """The value that is parked; None where it cannot be read here."""
+        buffer = self._parts.buffer
+        if not isinstance(buffer, LogBuffer):
+            return self._readable(listed.record.key)
+        record = self._asked(lambda: buffer.set_aside(listed.name))
+        shaper = self._parts.cache.fetcher.parts.shaper
+        try:
+            return None if record is None else shaper.coder.decode(shaper.envelope(record.stored, record.entry))
+        except (Unreadable, ValueError):
+            return None
 
     def _readable(self, key: Any) -> Any:
         """Of a key; None where another version of the application has put it, which this one cannot read."""
@@ -114,18 +127,34 @@ class Looking:
     def retry(self, key: Any = None) -> int:
         """Have parked values written after all; how many were dirty again. None: all that are parked."""
         names = self._names(key)
-        return (self._asked(lambda: self._parts.buffer.retry(names))).count("dirty")
+        told = self._asked(lambda: self._parts.buffer.retry(names))
+        if "open" in told:
+            self._asked(self._parts.open)
+            told = self._asked(lambda: self._parts.buffer.retry(names))
+        self._told(key)
+        return told.count("dirty")
 
     def discard(self, key: Any) -> bool:
         """Forget a parked value for good; whether there was one."""
-        stored, parts = canonical(key), self._parts
-        found = self._asked(lambda: parts.buffer.discard([parts.buffer.name(stored)]))
-        parts.cache.teller.told(stored)
+        names = self._names(key)
+        found = self._asked(lambda: self._parts.buffer.discard(names))
+        self._told(key)
         return bool(found)
 
-    def _names(self, key: Any) -> Sequence[bytes]:
+    def _told(self, key: Any) -> None:
+        """What this process has of a key is not what there is."""
         if key is not None:
-            return [self._parts.buffer.name(canonical(key))]
+            self._parts.cache.teller.told(canonical(key))
+
+    def _names(self, key: Any) -> Sequence[bytes]:
+        """Of what is parked, oldest first; of one key, or of all."""
+        buffer, most = self._parts.buffer, self._parts.strategy.max_dirty
+        if isinstance(buffer, LogBuffer):
+            wanted = None if key is None else canonical(key)
+            found = [listed for listed in self._listed(most, parked=True)]
+            return sorted(listed.name for listed in found if wanted is None or listed.record.stored == wanted)
+        if key is not None:
+            return [buffer.name(canonical(key))]
         return [listed.name for listed in self._listed(self._parts.strategy.max_dirty, parked=True)]
 
     def _listed(self, limit: int, *, parked: bool) -> Iterator[Listed]:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from regionkit.caching.back.flushing_async import AsyncFlushing
+from regionkit.caching.back.log_buffer_async import AsyncLogBuffer
 from regionkit.caching.back.parts_async import AsyncBackParts
 from regionkit.caching.back.receipt import BufferState, Flushed, Parked
 from regionkit.caching.back.sink_async import SinkDown
@@ -47,7 +48,7 @@ class AsyncLooking:
         """How the buffer stands."""
         status = await self._status()
         silent = max(0.0, -status.flusher) if status.dirty else 0.0
-        return BufferState(status.dirty, status.parked, status.bytes, status.oldest or 0.0, silent)
+        return BufferState(status.dirty, status.parked, status.bytes, status.oldest or 0.0, silent, status.entries)
 
     async def flush(self, key: Any = None, timeout: float | None = None) -> Flushed:
         """Write until nothing is dirty that was so at the call (of one key: until its row shows its value, or it is parked)."""
@@ -90,9 +91,21 @@ class AsyncLooking:
         found = []
         async for listed in self._listed(limit, parked=True):
             record = listed.record
-            value = None if record.deleted else await self._readable(record.key)
+            value = None if record.deleted else await self._aside(listed)
             found.append(Parked(record.key, record.version, listed.reason, value, record.deleted, listed.behind))
         return found
+
+    async def _aside(self, listed: Listed) -> Any:
+        """The value that is parked; None where it cannot be read here."""
+        buffer = self._parts.buffer
+        if not isinstance(buffer, AsyncLogBuffer):
+            return await self._readable(listed.record.key)
+        record = await self._asked(lambda: buffer.set_aside(listed.name))
+        shaper = self._parts.cache.fetcher.parts.shaper
+        try:
+            return None if record is None else shaper.coder.decode(shaper.envelope(record.stored, record.entry))
+        except (Unreadable, ValueError):
+            return None
 
     async def _readable(self, key: Any) -> Any:
         """Of a key; None where another version of the application has put it, which this one cannot read."""
@@ -113,18 +126,34 @@ class AsyncLooking:
     async def retry(self, key: Any = None) -> int:
         """Have parked values written after all; how many were dirty again. None: all that are parked."""
         names = await self._names(key)
-        return (await self._asked(lambda: self._parts.buffer.retry(names))).count("dirty")
+        told = await self._asked(lambda: self._parts.buffer.retry(names))
+        if "open" in told:
+            await self._asked(self._parts.open)
+            told = await self._asked(lambda: self._parts.buffer.retry(names))
+        self._told(key)
+        return told.count("dirty")
 
     async def discard(self, key: Any) -> bool:
         """Forget a parked value for good; whether there was one."""
-        stored, parts = canonical(key), self._parts
-        found = await self._asked(lambda: parts.buffer.discard([parts.buffer.name(stored)]))
-        parts.cache.teller.told(stored)
+        names = await self._names(key)
+        found = await self._asked(lambda: self._parts.buffer.discard(names))
+        self._told(key)
         return bool(found)
 
-    async def _names(self, key: Any) -> Sequence[bytes]:
+    def _told(self, key: Any) -> None:
+        """What this process has of a key is not what there is."""
         if key is not None:
-            return [self._parts.buffer.name(canonical(key))]
+            self._parts.cache.teller.told(canonical(key))
+
+    async def _names(self, key: Any) -> Sequence[bytes]:
+        """Of what is parked, oldest first; of one key, or of all."""
+        buffer, most = self._parts.buffer, self._parts.strategy.max_dirty
+        if isinstance(buffer, AsyncLogBuffer):
+            wanted = None if key is None else canonical(key)
+            found = [listed async for listed in self._listed(most, parked=True)]
+            return sorted(listed.name for listed in found if wanted is None or listed.record.stored == wanted)
+        if key is not None:
+            return [buffer.name(canonical(key))]
         return [listed.name async for listed in self._listed(self._parts.strategy.max_dirty, parked=True)]
 
     async def _listed(self, limit: int, *, parked: bool) -> AsyncIterator[Listed]:

@@ -14,6 +14,8 @@ from regionkit.caching.back.flushing import Flushing
 from regionkit.caching.back.holders import HOLDERS
 from regionkit.caching.back.journal import Journal
 from regionkit.caching.back.journaling import Journaling
+from regionkit.caching.back.log_buffer import LogBuffer
+from regionkit.caching.back.log_flushing import LogFlushing
 from regionkit.caching.back.looking import Looking
 from regionkit.caching.back.modes import mode_named
 from regionkit.caching.back.parts import BackParts
@@ -43,7 +45,8 @@ class Back:
     def __init__(self, parts: BackParts) -> None:
         self._parts = parts
         HOLDERS.hold(parts.sink, self, parts.cache.scope)
-        flushing = Flushing(parts)
+        buffer = parts.buffer
+        flushing = LogFlushing(parts, buffer) if isinstance(buffer, LogBuffer) else Flushing(parts)
         self.putting = Putting(parts)
         self.looking = Looking(parts, flushing)
         self._flushing = flushing
@@ -114,7 +117,8 @@ def back_of(cache: Inside, clock: Clock) -> Back:
         assume=strategy.assume,
     )
     journal = _journal_of(cache, strategy, clock)
-    buffer = Buffer(
+    kind = Buffer if strategy.coalesce else LogBuffer
+    buffer = kind(
         tier, max_dirty=strategy.max_dirty, max_bytes=strategy.max_bytes, durability=durability, journal=journal
     )
     parts = BackParts(cache, strategy, buffer, clock)

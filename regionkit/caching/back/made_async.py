@@ -13,6 +13,8 @@ from regionkit.caching.back.flushing_async import AsyncFlushing
 from regionkit.caching.back.holders import HOLDERS
 from regionkit.caching.back.journal_async import AsyncJournal
 from regionkit.caching.back.journaling_async import AsyncJournaling
+from regionkit.caching.back.log_buffer_async import AsyncLogBuffer
+from regionkit.caching.back.log_flushing_async import AsyncLogFlushing
 from regionkit.caching.back.looking_async import AsyncLooking
 from regionkit.caching.back.modes import mode_named
 from regionkit.caching.back.parts_async import AsyncBackParts
@@ -42,7 +44,8 @@ class AsyncBack:
     def __init__(self, parts: AsyncBackParts) -> None:
         self._parts = parts
         HOLDERS.hold(parts.sink, self, parts.cache.scope)
-        flushing = AsyncFlushing(parts)
+        buffer = parts.buffer
+        flushing = AsyncLogFlushing(parts, buffer) if isinstance(buffer, AsyncLogBuffer) else AsyncFlushing(parts)
         self.putting = AsyncPutting(parts)
         self.looking = AsyncLooking(parts, flushing)
         self._flushing = flushing
@@ -113,7 +116,8 @@ def async_back_of(cache: AsyncInside, clock: Clock) -> AsyncBack:
         assume=strategy.assume,
     )
     journal = _journal_of(cache, strategy, clock)
-    buffer = AsyncBuffer(
+    kind = AsyncBuffer if strategy.coalesce else AsyncLogBuffer
+    buffer = kind(
         tier, max_dirty=strategy.max_dirty, max_bytes=strategy.max_bytes, durability=durability, journal=journal
     )
     parts = AsyncBackParts(cache, strategy, buffer, clock)

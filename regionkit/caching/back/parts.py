@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from regionkit.caching.back.buffer import Buffer
 from regionkit.caching.back.events import BufferOpened
 from regionkit.caching.back.kit_source import BufferSource
+from regionkit.caching.back.refusals import other_mode
 from regionkit.caching.back.sink import Sink, SinkDown
 from regionkit.caching.inside import Inside
 from regionkit.caching.strategies import WriteBack
@@ -83,6 +84,7 @@ class BackParts:
 
         Raises:
             Backpressure: the sink does not answer; nothing was put.
+            ConfigurationError: the buffer is in the other mode, and not empty.
             TierDown: the buffer does not.
         """
         if not self._opening.acquire(self.strategy.write_timeout):
@@ -91,6 +93,8 @@ class BackParts:
             before = self.buffer.status()
             if before.is_open and not anew:
                 return
+            if before.log is not bool(self.buffer.mode) and (before.dirty or before.parked or before.entries):
+                raise other_mode(logs=not before.log)
             try:
                 epoch = self.sink.raise_epoch(self.cache.name, before.epoch)
             except SinkDown as down:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from regionkit.caching.back.buffer_async import AsyncBuffer
 from regionkit.caching.back.events import BufferOpened
 from regionkit.caching.back.kit_source_async import AsyncBufferSource
+from regionkit.caching.back.refusals import other_mode
 from regionkit.caching.back.sink_async import AsyncSink, SinkDown
 from regionkit.caching.inside_async import AsyncInside
 from regionkit.caching.strategies import WriteBack
@@ -82,6 +83,7 @@ class AsyncBackParts:
 
         Raises:
             Backpressure: the sink does not answer; nothing was put.
+            ConfigurationError: the buffer is in the other mode, and not empty.
             TierDown: the buffer does not.
         """
         if not await self._opening.acquire(self.strategy.write_timeout):
@@ -90,6 +92,8 @@ class AsyncBackParts:
             before = await self.buffer.status()
             if before.is_open and not anew:
                 return
+            if before.log is not bool(self.buffer.mode) and (before.dirty or before.parked or before.entries):
+                raise other_mode(logs=not before.log)
             try:
                 epoch = await self.sink.raise_epoch(self.cache.name, before.epoch)
             except SinkDown as down:

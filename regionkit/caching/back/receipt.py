@@ -71,6 +71,7 @@ class BufferState(msgspec.Struct, frozen=True):
         bytes: of all of them.
         oldest: seconds for which the row that is most behind has been; 0 where none is. What a loss of the buffer would cost.
         flusher: seconds for which no flusher has worked; 0 while one does.
+        entries: in log mode: puts that are not written.
     """
 
     dirty: int
@@ -78,3 +79,4 @@ class BufferState(msgspec.Struct, frozen=True):
     bytes: int
     oldest: float
     flusher: float
+    entries: int = 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["JournalBroken", "JournalFull", "SinkDown", "SinkFenced", "SinkRefused"]
+from regionkit.errors import ConfigurationError
+
+__all__ = ["JournalBroken", "JournalFull", "SinkDown", "SinkFenced", "SinkRefused", "other_mode"]
 
 
 class SinkDown(Exception):
@@ -47,3 +49,12 @@ class JournalBroken(Exception):
     def __init__(self, why: str, *, sent: bool = False) -> None:
         super().__init__(why)
         self.sent = sent
+
+
+def other_mode(*, logs: bool) -> ConfigurationError:
+    """The buffer holds what was put with the other `coalesce`. `logs`: it is False here."""
+    return ConfigurationError(
+        f"the write-back buffer was filled with coalesce={logs}, and this cache has coalesce={not logs}.",
+        why="what stands there was put under other promises: in log mode each put is written, else the last of a key.",
+        fix=f"run a flusher with coalesce={logs}, and retry or discard what is parked, until the buffer is empty.",
+    )

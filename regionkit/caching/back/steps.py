@@ -110,6 +110,8 @@ class Status(msgspec.Struct, frozen=True):
         oldest: seconds since when some row is behind, of the dirty ones; None: no key is dirty.
         flusher: seconds that a flusher has said to be alive for, from now on; 0 or less: none is.
         clock: milliseconds of the account's clock.
+        log: it is in log mode.
+        entries: of the log.
     """
 
     is_open: bool
@@ -121,6 +123,8 @@ class Status(msgspec.Struct, frozen=True):
     oldest: float | None
     flusher: float
     clock: int = 0
+    log: bool = False
+    entries: int = 0
 
     @property
     def since(self) -> int | None:

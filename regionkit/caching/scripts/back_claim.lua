@@ -3,7 +3,7 @@
 begin()
 local good = opened(ARGV[6], '')
 local keys = redis.call('HLEN', dirty) - 1
-if not good or redis.call('ZCARD', due) ~= keys or redis.call('ZCARD', ages) ~= keys then
+if not good or meta.m ~= '' or redis.call('ZCARD', due) ~= keys or redis.call('ZCARD', ages) ~= keys then
   return {0, tonumber(meta.e or 0), clock}
 end
 redis.call('HSET', back, 'f', digits(clock + tonumber(ARGV[10]), 13))

@@ -7,16 +7,19 @@
 --   :ages    sorted set, name by the time since when the row is behind
 --   :tries   hash, name -> claims of this value
 --   :parked  hash, name -> behind since(13) length of the reason(4) reason record
---   :back    hash: e epoch, r run of the server, n last number, b bytes dirty, p bytes parked, f until when a flusher is alive
+--   :back    hash: e epoch, r run of the server, n last number, b bytes dirty, p bytes parked, f until when a flusher is alive;
+--            in log mode m 'l', g bytes of the log, l who has its lease, u until when
 --   :puts    stream, one entry a put, its id <epoch>-<number>, i the put's id; an entry <epoch>-0 for each epoch
+--   :log     stream, in log mode: one entry a put, its id <epoch>-<number>, n name, r record; the rules are in back/log_rules.py.
+--            There :parked has version(19) name -> value, and :tries the version of an entry -> its failures
 -- The name of a key is what stands behind ":v:" in its value's. A record is
 --   version(19) put(16) time(13) kind(1) digest(16) kept(13) length of the key(8) key entry
 
 local base = string.sub(account, 1, -9)
 local dirty, due, ages, tries = base .. ':dirty', base .. ':due', base .. ':ages', base .. ':tries'
-local parked, back, puts = base .. ':parked', base .. ':back', base .. ':puts'
+local parked, back, puts, log = base .. ':parked', base .. ':back', base .. ':puts', base .. ':log'
 local ROW = '20000000'  -- a row's version as entries and floors have it, before the 19 digits
-local meta = {}  -- e, r, n, b, p as they stood when the script began
+local meta = {}  -- e, r, n, b, p, m, g as they stood when the script began
 
 local function version_of(record) return string.sub(record, 1, 19) end
 local function digest_of(record) return string.sub(record, 50, 65) end
@@ -28,8 +31,10 @@ local function head_of(record) return string.sub(record, 1, 86 + tonumber(string
 
 -- whether the buffer is of this run of the server, and whole; what it has of a name. Else the caller raises the epoch
 local function opened(run, name)
-  local known = redis.call('HMGET', back, 'e', 'r', 'b', 'p', 'n')
+  local known = redis.call('HMGET', back, 'e', 'r', 'b', 'p', 'n', 'm', 'g')
   meta = {e = known[1], r = known[2], b = tonumber(known[3] or 0), p = tonumber(known[4] or 0), n = tonumber(known[5] or 0)}
+  meta.m, meta.g = known[6] or '', tonumber(known[7] or 0)
+  if meta.m == 'l' and redis.call('EXISTS', log) == 0 then meta.r = false end
   local stands = redis.call('HMGET', dirty, '', name)
   return meta.e and stands[1] == meta.e and meta.r == run and server_run == run, stands[2]
 end
@@ -52,4 +57,12 @@ local function make_dirty(name, record, since)
   redis.call('ZADD', due, clock, name)
   redis.call('ZADD', ages, since, name)
   redis.call('HINCRBY', back, 'b', #record)
+end
+
+-- an id of the log
+local function entry_id(version) return digits(string.sub(version, 1, 6), 1) .. '-' .. digits(string.sub(version, 7), 1) end
+
+-- a record with another version and time
+local function record_of(version, id, at, body, entry)
+  return version .. id .. at .. body .. string.sub(entry, 1, 51) .. ROW .. version .. string.sub(entry, 79)
 end

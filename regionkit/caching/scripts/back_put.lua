@@ -1,17 +1,18 @@
 -- ARGV[6] run of the server, [7] id, [8] digest, [9] record from its kind to its key, [10] entry, [11] version expected or '',
 -- [12] '' or, of a put that is asked again, the last <epoch>-<number> known before it, [13] version of the row as the caller has read
--- it, or '', [14] the stamp that LOAD told it before, [15] most keys, [16] most bytes, [17] '', or 'r': only reserve a version, or the
--- version that was reserved, [18] the stamp that was told with it
+-- it, or '', [14] the stamp that LOAD told it before, [15] most keys, [16] most bytes, [17] 'l' in log mode, else '', [18] '', or 'r': only
+-- reserve a version, or the version that was reserved, [19] the stamp that was told with it
 -- Answers {answer, version (of open: the epoch), stamp}
 local id, digest, expected, since = ARGV[7], ARGV[8], ARGV[11], ARGV[12]
-local reserved = #ARGV[17] > 1 and ARGV[17]
+local reserved = #ARGV[18] > 1 and ARGV[18]
 local name = string.sub(KEYS[4], #base + 4)
 -- the stamp, and whether there is room for more: taken first, as has_room() asks first. Another generation counts from 0
 local stamp = redis.pcall('HINCRBY', account, 'q', 1)
 local room = type(stamp) == 'number'
 begin()
 local good, old = opened(ARGV[6], name)
-if not good then return {'open', tonumber(meta.e or 0), ''} end
+local logs = ARGV[17] == 'l'
+if not good or meta.m ~= ARGV[17] then return {'open', tonumber(meta.e or 0), ''} end
 local value = meta.p > 0 and redis.call('HGET', parked, name)
 local aside = set_aside(value)
 
@@ -55,7 +56,7 @@ end
 -- whether the key has had a later version than the one reserved, or that is not known
 local function overtaken()
   if tonumber(string.sub(reserved, 1, 6)) ~= tonumber(meta.e) then return true end
-  if tonumber(ARGV[18]) < tonumber(redis.call('HGET', account, 'd')) then return true end
+  if tonumber(ARGV[19]) < tonumber(redis.call('HGET', account, 'd')) then return true end
   local issued = string.format('%06.0f%013.0f', meta.e, meta.n)
   local _, own, common = of_key(digest)
   local versions = {old and '2' .. version_of(old) or '', aside and '2' .. version_of(aside) or ''}
@@ -83,19 +84,27 @@ if reserved and overtaken() then return {'overtaken', '', ''} end
 local size = 48 + #ARGV[9] + #ARGV[10]
 local grows = size - (old and #old or 0)
 local fits = old or redis.call('HLEN', dirty) - 1 + (meta.p > 0 and redis.call('HLEN', parked) or 0) < tonumber(ARGV[15])
-fits = room and fits and (grows <= 0 or meta.b + meta.p + grows <= tonumber(ARGV[16]))
+if logs then
+  fits = redis.call('XLEN', log) + (meta.p > 0 and redis.call('HLEN', parked) or 0) < tonumber(ARGV[15])
+end
+local more = grows + (logs and size or 0)
+fits = room and fits and (more <= 0 or meta.b + meta.p + meta.g + more <= tonumber(ARGV[16]))
 local number = digits(meta.n + 1, 1)
 local version = reserved or string.format('%06.0f%013.0f', meta.e, number)
-if not fits or ARGV[17] == 'r' then
+if not fits or ARGV[18] == 'r' then
   if not reserved then redis.call('HSET', back, 'n', number) end
   return {fits and 'reserved' or 'full', version, digits(redis.call('HGET', account, 'q'), 16)}
 end
 
 redis.call('DEL', KEYS[4], KEYS[5])
 redis.call('HSET', back, 'n', number, 'b', digits(meta.b + grows, 1))
-local entry, at = ARGV[10], digits(clock, 13)
-local record = version .. id .. at .. ARGV[9] .. string.sub(entry, 1, 51) .. ROW .. version .. string.sub(entry, 79)
+local at = digits(clock, 13)
+local record = record_of(version, id, at, ARGV[9], ARGV[10])
 redis.call('HSET', dirty, name, record)
+if logs then
+  redis.call('XADD', log, entry_id(version), 'n', name, 'r', record)
+  redis.call('HSET', back, 'g', digits(meta.g + size, 1))
+end
 if old then
   redis.call('HDEL', tries, name)
 else

@@ -105,7 +105,7 @@ class Both:
         )
         told = [
             *(self.run, id, digest_of(name), head, entry, "" if expected is None else text_of(expected)),
-            *("" if since is None else f"{since // EPOCH}-{since % EPOCH}", "", 0, MOST, BYTES),
+            *("" if since is None else f"{since // EPOCH}-{since % EPOCH}", "", 0, MOST, BYTES, ""),
             *words,
         ]
         answer, given, stamp = self.account.run("back_put", [stored], *told)
@@ -152,7 +152,7 @@ class Both:
     def open(self, chance: Random, name: str) -> None:
         self.epoch += chance.choice((0, 1, 1))
         mine = self.model.open(self.run, self.epoch)
-        is_open, epoch = self.account.run("back_open", [], self.run, self.epoch)
+        is_open, epoch = self.account.run("back_open", [], self.run, self.epoch, "")
         assert (bool(is_open), int(epoch)) == (mine, self.model.epoch)
         self.now = int(self.account.field("c"))  # another generation has a later clock
 
@@ -274,7 +274,7 @@ def test_a_buffer_that_is_lost_in_part_is_opened_anew_and_whole(client: redis.Re
     both, chance = Both(client), Random(5)
     both.epoch = 1
     both.model.open(both.run, 1)
-    both.account.run("back_open", [], both.run, 1)
+    both.account.run("back_open", [], both.run, 1, "")
     for name in NAMES:
         both.puts(name, name.encode() * 16, 2, None, None)
     at, _ = next(iter(client.zrange(both.key("due"), 0, 0, withscores=True)))
@@ -284,7 +284,7 @@ def test_a_buffer_that_is_lost_in_part_is_opened_anew_and_whole(client: redis.Re
     client.delete(both.key(lost))
     if lost != "parked":
         assert both.account.run("back_claim", [], both.run, 9, 10**6, LASTS, 1000)[0] == 0
-    both.account.run("back_open", [], both.run, 2)
+    both.account.run("back_open", [], both.run, 2, "")
     is_open, epoch, _, *found = both.account.run("back_claim", [], both.run, 9, 10**6, LASTS, 1000)
     assert (is_open, epoch, len(found) // 3) == (1, 2, 0 if lost == "dirty" else 2)
     for of in ("dirty", "parked"):

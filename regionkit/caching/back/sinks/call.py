@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused
 from regionkit.caching.back.rules import EPOCH, Change, Verdict
@@ -43,7 +43,7 @@ class CallSink:
     """A function as a sink. As safe to share between threads (tasks of one loop) as the function is.
 
     Args:
-        function: `function(changes)`, called with changes of different keys.
+        function: `function(changes)`, called with changes of different keys; in log mode with each put, in order.
         load: `load(key)`: the row as a Loaded, with the version that was written last, or None. It reads where the function
             writes, not a copy that lags; with a parameter `owner` only where that is True. Without it the cache brings its own
             loader, and `update` and `if_version` know versions that the buffer has, no others.
@@ -55,9 +55,11 @@ class CallSink:
         clock: where time is read.
 
     Attributes:
+        takes: what it can be given: the last put of each key, or each put.
         findings: what is worth knowing.
     """
 
+    takes: ClassVar[tuple[str, ...]] = ("rows", "log")
     findings: tuple[str, ...] = ("the guard is the function's own: nobody else knows whether it holds",)
 
     def __init__(

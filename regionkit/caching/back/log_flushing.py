@@ -1,0 +1,173 @@
+# Generated from log_flushing_async.py by scripts/twins.py. Do not edit.
+"""One flush in log mode: the first entries of the log, in order, into the sink.
+
+| what the sink says                     | what the flusher does |
+|----------------------------------------|-----------------------|
+| a change is applied, or superseded     | its key is told (ACK), and the entry goes (DONE) |
+| CONFLICT                               | PARK; the log goes on |
+| SinkRefused, of several changes        | halves them, the first half first |
+| SinkRefused, of one                    | FAIL with a pause; at its last attempt PARK, and the log goes on |
+| SinkDown, SinkFenced                   | FAIL without a pause: the log waits; as in `flush_rules` |
+| anything else that no sink raises      | halves, as if refused; of one FAIL with a pause: the log waits, nothing is parked |
+| an entry that cannot be decoded        | FAIL with a long pause: another version of the application may read it |
+
+1. Nothing is flushed behind an entry that was neither written nor parked.
+2. Keys are told before their entries go: a process that dies in between has them written again, which the sink can tell.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from regionkit.caching.back.events import RecordParked, RecordUnreadable, SinkFailed
+from regionkit.caching.back.flush_rules import LEASE, MOST_WAITS, OTHERS_VERSION, alive_for, refusal_pause
+from regionkit.caching.back.flushing import CONFLICT, Batch, Flushing
+from regionkit.caching.back.log_buffer import LogBuffer
+from regionkit.caching.back.parts import BackParts
+from regionkit.caching.back.rules import Change, Verdict
+from regionkit.caching.back.sink import SinkDown, SinkFenced, SinkRefused
+from regionkit.caching.back.steps import Claimed
+from regionkit.caching.entry import Unreadable
+from regionkit.caching.steps import BATCH, TierDown
+from regionkit.core.events import crash_point
+from regionkit.errors import RegionKitError
+
+__all__ = ["LogFlushing"]
+
+
+class _Held(Exception):
+    """An entry holds up the log."""
+
+    def __init__(self, version: int, pause: float) -> None:
+        super().__init__()
+        self.version, self.pause = version, pause
+
+
+class _Written:
+    """How far one flush has come.
+
+    Attributes:
+        token: of the lease.
+        through: version up to which all entries were written, or parked; 0: none.
+        count: of written ones.
+    """
+
+    def __init__(self, token: bytes) -> None:
+        self.token = token
+        self.through = 0
+        self.count = 0
+
+
+class LogFlushing(Flushing):
+    """Of one cache. Safe to share between threads (tasks of one loop)."""
+
+    def __init__(self, parts: BackParts, buffer: LogBuffer) -> None:
+        super().__init__(parts)
+        self._buffer = buffer
+
+    def batch(self) -> Batch:
+        """Write the first entries, as much as one claim gives. Raises as `Flushing.batch`."""
+        parts, buffer = self._parts, self._buffer
+        self._may_flush()
+        token = os.urandom(16)
+        claims = buffer.first(BATCH, LEASE, alive_for(parts.strategy.max_age), token)
+        if not claims.is_open:
+            parts.open()
+            return Batch(1, 0)
+        if not claims.records:
+            return Batch(0, 0)
+        crash_point("write-back.claimed")
+        changes: list[Change] = []
+        written, unreadable = _Written(token), ""
+        for one in claims.records:
+            try:
+                changes.append(self._change(one))
+            except (Unreadable, ValueError) as error:
+                unreadable = str(error)
+                break
+        try:
+            if changes:
+                self._in_order(claims.epoch, claims.records[: len(changes)], changes, written)
+            if unreadable:
+                self._cache.emit(RecordUnreadable(self._cache.name, unreadable))
+                raise _Held(0, OTHERS_VERSION)
+        except _Held as held:
+            self._given_back(written, held.pause, held.version)
+        except (SinkDown, RegionKitError) as down:
+            if not isinstance(down, TierDown):
+                self._given_back(written, 0.0)
+            if isinstance(down, SinkFenced):
+                self._fenced(down)
+            raise
+        else:
+            buffer.done(token, written.through)
+        if written.through:
+            self.well()
+        return Batch(len(claims.records), written.count)
+
+    def _given_back(self, written: _Written, pause: float, version: int = 0) -> None:
+        if written.through:
+            self._buffer.done(b"", written.through)
+        self._buffer.failed(written.token, pause, version)
+
+    def _in_order(self, epoch: int, entries: Sequence[Claimed], changes: Sequence[Change], written: _Written) -> None:
+        """Write entries; one that is refused is found by halves.
+
+        Raises:
+            _Held: one was neither written nor parked.
+        """
+        parts = self._parts
+        try:
+            verdicts = parts.sink.flush(self._cache.name, epoch, changes)
+        except (SinkDown, TierDown, RegionKitError):
+            raise
+        except Exception as error:
+            if len(changes) > 1:
+                middle = len(changes) // 2
+                self._in_order(epoch, entries[:middle], changes[:middle], written)
+                self._in_order(epoch, entries[middle:], changes[middle:], written)
+                return
+            self._unwritten(entries[0], error, written)
+            written.through = entries[0].record.version
+            return
+        crash_point("write-back.flushed")
+        last = {one.name: (one, verdict) for one, verdict in zip(entries, verdicts, strict=True)}
+        applied = [one for one, verdict in last.values() if verdict is Verdict.APPLIED]
+        superseded = [one for one, verdict in last.values() if verdict is Verdict.SUPERSEDED]
+        if applied or superseded:
+            parts.buffer.ack(applied, superseded)
+        for one, verdict in zip(entries, verdicts, strict=True):
+            if verdict is Verdict.CONFLICT:
+                self._set_aside(one, CONFLICT, written, conflict=True)
+            else:
+                written.count += 1
+                self._cache.counters.flushed += verdict is Verdict.APPLIED
+        written.through = entries[-1].record.version
+
+    def _unwritten(self, one: Claimed, error: Exception, written: _Written) -> None:
+        """Park an entry at its last attempt.
+
+        Raises:
+            _Held: it is tried again.
+        """
+        if not isinstance(error, SinkRefused):
+            why = f"{type(error).__name__}: {error}"
+            self._cache.emit(SinkFailed(self._cache.name, why))
+            self.away(why)
+            raise _Held(one.record.version, refusal_pause(one.tries))
+        attempts = self._parts.strategy.attempts * (MOST_WAITS if error.waits else 1)
+        if one.tries < attempts:
+            raise _Held(one.record.version, refusal_pause(min(one.tries, 4)))
+        self._set_aside(one, str(error), written, conflict=False)
+
+    def _set_aside(self, one: Claimed, why: str, written: _Written, *, conflict: bool) -> None:
+        """Park an entry.
+
+        Raises:
+            _Held: the lease is another's by now, who may have written it.
+        """
+        if not self._buffer.park_first(written.token, one, why):
+            raise _Held(0, 0.0)
+        self._cache.counters.parked += 1
+        self._cache.emit(RecordParked(self._cache.name, why, conflict))

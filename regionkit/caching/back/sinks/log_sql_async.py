@@ -1,0 +1,188 @@
+"""A sink of a write-back cache in log mode: a function of the application's applies each put once, in a database transaction.
+
+| step of a flush, in one transaction                  | what it is there for |
+|------------------------------------------------------|----------------------|
+| 1 the epoch's row, locked                            | an old epoch writes nothing; one flush at a time |
+| 2 the position: the last version that was applied    | what is at or below it was applied, or parked: it is left out |
+| 3 the function, with what is left                    | the effect |
+| 4 the position, raised to the last of the changes    | committed with the effect, or not at all |
+
+| the function                                   | what it means |
+|------------------------------------------------|---------------|
+| returns                                        | the changes were applied; what it returns is not looked at |
+| raises SinkDown or SinkRefused                 | that |
+| raises a ValueError, TypeError or LookupError  | SinkRefused: a change cannot be applied |
+| an error of the database                       | refused or down, as `failures_sql` says |
+| raises anything else                           | it goes on as it is: a surprise |
+
+1. Entries come in the order of their versions (`log_rules`), so one number tells what was applied. A retried entry has a new one.
+2. Whatever is raised, the transaction is rolled back: nothing was applied.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from sqlalchemy import MetaData, bindparam, select
+
+from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused
+from regionkit.caching.back.rules import EPOCH, Change, Verdict
+from regionkit.caching.back.sinks.epochs_sql_async import AsyncSinkUnits, AsyncSqlEpochs, check_cache
+from regionkit.caching.back.sinks.raising_sql import EpochStatements, rising
+from regionkit.caching.kept_tables import WB_EPOCH, WB_POSITION
+from regionkit.caching.schema_sql import wb_position
+from regionkit.caching.source_async import acalled
+from regionkit.caching.strategies import Loaded, takes
+from regionkit.contract.backing_async import async_backing_of
+from regionkit.contract.kept_tables import make_with_kit
+from regionkit.core.clock import SYSTEM_CLOCK, Clock
+from regionkit.core.deadline import Deadline
+from regionkit.core.events import crash_point
+from regionkit.core.tables import table_name
+from regionkit.errors import ConfigurationError, RegionKitError
+
+__all__ = ["AsyncSqlLogSink"]
+
+TIMEOUT = 5.0
+"""Seconds that a flush may take: a batch takes milliseconds, and a lock that lasts longer is worth a pause."""
+
+
+class AsyncSqlLogSink:
+    """Applies each put of a cache with `coalesce=False` once. As safe to share between threads (tasks of one loop) as `function`.
+
+    Args:
+        given: an engine of the application's (PostgreSQL, MariaDB, MySQL, SQLite), or a kit.
+        function: `function(db, changes)`: applies changes in their order, several of a key among them, through `db`, a Connection
+            of SQLAlchemy (AsyncConnection) inside a transaction, which it does not end. Effects elsewhere may come twice.
+        load: `load(key)`: the value of a key, as a Loaded or plain, or None. Without it the cache brings its own loader, or has
+            values only until they are flushed and for `ttl` afterwards.
+        store: which of a kit's stores.
+        namespace: prefix of what it keeps; a kit's own counts for its stores.
+        timeout: seconds that a flush may take, the function included.
+        clock: where time is read.
+
+    Attributes:
+        takes: what it can be given: each put.
+        findings: what is worth knowing.
+    """
+
+    takes: ClassVar[tuple[str, ...]] = ("log",)
+    findings: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        given: Any,
+        function: Callable[..., Any],
+        load: Callable[..., Any] | None = None,
+        *,
+        store: str | None = None,
+        namespace: str = "regionkit",
+        timeout: float = TIMEOUT,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        for name, call in (("function", function), ("load", load)):
+            if not callable(call) and (call is not None or name == "function"):
+                raise ConfigurationError(f"{name}={call!r} is no function.", fix="pass a function.")
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0.1 <= timeout <= 600.0:
+            raise ConfigurationError(f"timeout={timeout!r} cannot be used.", fix="give 0.1 to 600 seconds.")
+        self.backing = async_backing_of(given, namespace=namespace, store=store, clock=clock)
+        if "core" not in self.backing.capabilities.modes:
+            raise ConfigurationError(
+                f"{self.backing.name!r} is no SQL sink.", fix="give an engine of PostgreSQL, MariaDB, MySQL or SQLite."
+            )
+        self._function = function
+        self._load = load
+        self._clock = clock
+        self._units = AsyncSinkUnits(self.backing, clock, timeout)
+        self._epochs = AsyncSqlEpochs(self.backing, clock, timeout)
+        self._said: _Statements | None = None
+        make_with_kit(given, self)
+
+    async def check(self) -> None:
+        """See that its tables are there.
+
+        Raises:
+            SinkDown: they are not, or it could not be looked at.
+        """
+        async with self._units.read() as unit:
+            await unit.native.execute(self._saying(unit).position, {"b_cache": ""})
+
+    def _saying(self, unit: Any) -> _Statements:
+        if self._said is None:
+            self._said = _Statements(self.backing.namespace, unit.native.dialect.name)
+        return self._said
+
+    async def create_tables(self, timeout: float = 30.0) -> None:
+        """Make what it keeps: epochs and positions. Many processes may call it at the same time."""
+        await self.backing.create_tables((WB_EPOCH, WB_POSITION), Deadline(self._clock, timeout))
+
+    async def raise_epoch(self, cache: str, above: int) -> int:
+        """Give out the next epoch of a cache, above `above` and above each that was given out before."""
+        return await self._epochs.raise_epoch(cache, above)
+
+    async def flush(self, cache: str, epoch: int, changes: Sequence[Change]) -> list[Verdict]:
+        """Apply what was not applied before; the tables of the module say how."""
+        if not changes:
+            return []
+        check_cache(cache)
+        async with self._units.write() as unit:
+            db, said = unit.native, self._saying(unit)
+            await db.execute(said.epochs.at_least, {"cache": cache, "epoch": epoch})
+            latest = int((await db.execute(said.epochs.latest, {"b_cache": cache})).scalar_one())
+            if latest > epoch:
+                raise SinkFenced(f"another flusher has epoch {latest} of cache {cache!r}, and this one {epoch}", latest)
+            position = int((await db.execute(said.position, {"b_cache": cache})).scalar() or 0)
+            new = [change for change in changes if change.version > position]
+            crash_point("sink.begun")
+            if new:
+                await self._apply(db, new)
+                await db.execute(said.raised, {"cache": cache, "version": new[-1].version})
+            crash_point("sink.written")
+        # what an earlier epoch has put, a later put may have replaced that the buffer has lost since
+        return [Verdict.SUPERSEDED if c.version // EPOCH < epoch else Verdict.APPLIED for c in changes]
+
+    async def _apply(self, db: Any, changes: list[Change]) -> None:
+        try:
+            await acalled(self._function, db, changes)
+        except (SinkDown, SinkRefused):
+            raise
+        except (ValueError, TypeError, LookupError) as error:
+            if isinstance(error, RegionKitError):
+                raise
+            raise SinkRefused(f"the function of the sink refused: {error}") from error
+
+    async def load(self, key: Any, owner: bool = False) -> Loaded[Any] | None:
+        """What `load` says. `owner` is passed on where it takes that.
+
+        Raises:
+            SinkDown: it failed.
+        """
+        if self._load is None:
+            return None
+        try:
+            found = await acalled(self._load, key, **({"owner": owner} if takes(self._load, "owner") else {}))
+        except SinkDown:
+            raise
+        except Exception as error:
+            raise SinkDown(f"the value of key {key!r} could not be loaded: {error}") from error
+        return found if found is None or isinstance(found, Loaded) else Loaded(found)
+
+    async def forget_marks(self, cache: str, below: int, before: float = math.inf) -> int:
+        """Nothing is kept of deletes: the position tells."""
+        return 0
+
+    async def close(self) -> None:
+        """Close the connections that it opened; the engine stays as it is. May be called twice."""
+        await self.backing.close()
+
+
+class _Statements:
+    """What is said to one server. Immutable."""
+
+    def __init__(self, namespace: str, server: str) -> None:
+        table = wb_position(MetaData(), table_name(namespace, WB_POSITION.name))
+        self.epochs = EpochStatements(namespace, server)
+        self.position = select(table.c.version).where(table.c.cache == bindparam("b_cache"))
+        self.raised = rising(server, table, "version", plus=0)

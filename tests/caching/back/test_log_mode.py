@@ -1,0 +1,295 @@
+# Generated from test_log_mode_async.py by scripts/twins.py. Do not edit.
+"""Write-back in log mode from end to end: each put reaches the sink once, in order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from regionkit.caching import (
+    Cache,
+    CallSink,
+    Change,
+    Shared,
+    SinkDown,
+    SqlJournal,
+    SqlLogSink,
+    SqlSink,
+    WriteBack,
+)
+from regionkit.core.concurrency import sleep
+from regionkit.errors import Backpressure, ConfigurationError, VersionConflict
+
+IS_ASYNC = False
+
+
+@dataclass
+class Move:
+    """What is added to an account."""
+
+    add: int
+
+
+class Rig:
+    """A cache whose puts are added up in `accounts`, and listed in `moves`."""
+
+    def __init__(self, server: Any, accounts: Any, **options: Any) -> None:
+        self.accounts = accounts
+        self.engine, self.plain = accounts.make(is_async=IS_ASYNC), accounts.engine
+        self.called = f"l{os.urandom(6).hex()}"
+        self.server = server
+        self.refuses: set[int] = set()
+        self.down = False
+        self.cache = self.another(**options)
+
+    def another(self, **options: Any) -> Cache[Move]:
+        """A cache of that name, as another process has it."""
+        sink = SqlLogSink(self.engine, self.apply, self.load)
+        strategy = WriteBack(
+            **{"sink": sink, "durability": "memory", "ttl": 300.0, "coalesce": False, "attempts": 2, **options}
+        )
+        shared = Shared(self.server.primary.url, timeout=5.0)
+        return Cache(self.called, Move, strategy=strategy, tiers=[shared])
+
+    def apply(self, db: Any, changes: list[Change]) -> None:
+        """The sink's function: not idempotent."""
+        for change in changes:
+            if self.down:
+                raise SinkDown("as the test wants it")
+            add = 0 if change.deleted else change.value.add  # type: ignore[attr-defined]
+            said = {"id": change.key, "add": add, "version": change.version}
+            db.execute(text("INSERT INTO moves (id, n, version) VALUES (:id, :add, :version)"), said)
+            found = db.execute(text("UPDATE accounts SET n = n + :add WHERE id = :id"), said)
+            if not found.rowcount:
+                db.execute(text("INSERT INTO accounts (id, n) VALUES (:id, :add)"), said)
+            if add in self.refuses:
+                raise ValueError(f"{add} is refused")
+
+    def load(self, key: str) -> Move | None:
+        """What stands there."""
+        n = self.accounts.value(key)
+        return None if n is None else Move(n)
+
+    def __enter__(self) -> Rig:
+        with self.plain.begin() as db:
+            db.execute(
+                text("CREATE TABLE moves (id VARCHAR(40) NOT NULL, n INTEGER NOT NULL, version BIGINT NOT NULL)")
+            )
+        self.cache.create_tables()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cache.close()
+        self.engine.dispose()
+
+    def moves(self) -> list[tuple[str, int]]:
+        """In the order of versions, which rise with the order in which they were applied."""
+        with self.plain.connect() as db:
+            return [tuple(row) for row in db.execute(text("SELECT id, n FROM moves ORDER BY version"))]
+
+
+@pytest.fixture
+def rig(redis_server: Any, accounts: Any) -> Iterator[Rig]:
+    """On each database."""
+    with Rig(redis_server, accounts) as made:
+        yield made
+
+
+def test_each_put_is_applied_once_and_in_order(rig: Rig) -> None:
+    """Several of a key among them; readers get the last."""
+    versions = [(rig.cache.put(key, Move(add))).version for add in range(1, 60) for key in ("a", "b")]
+    assert versions == sorted(versions)
+    assert rig.cache.get("a") == Move(59)
+    assert (rig.cache.buffer()).dirty == 2
+    assert (rig.cache.flush()).clean
+    assert rig.moves() == [(key, add) for add in range(1, 60) for key in ("a", "b")]
+    assert rig.accounts.value("a") == sum(range(1, 60))
+    assert rig.cache.get("a") == Move(59)
+    state = rig.cache.buffer()
+    assert (state.dirty, state.bytes, rig.cache.counters.flushed) == (0, 0, 118)
+
+
+def test_what_was_applied_is_not_applied_again(rig: Rig) -> None:
+    """A flusher that died before it said so; another takes the same entries, once the lease is over."""
+    for add in (1, 2, 3):
+        rig.cache.put("a", Move(add))
+    buffer: Any = rig.cache.back._parts.buffer  # type: ignore[union-attr]
+    sink: Any = rig.cache.strategy.sink  # type: ignore[union-attr]
+    claims = buffer.first(100, 0.8, 5.0, b"t" * 16)
+    flushing: Any = rig.cache.back._flushing  # type: ignore[union-attr]
+    changes = [flushing._change(one) for one in claims.records]
+    sink.flush(rig.called, claims.epoch, changes[:2])
+    assert not (buffer.first(100, 1.0, 5.0, b"u" * 16)).records, "two have the lease"
+    sleep(0.9)
+    assert (rig.cache.flush()).clean
+    sink.flush(rig.called, claims.epoch, changes)  # it was only frozen
+    assert rig.moves() == [("a", 1), ("a", 2), ("a", 3)]
+    assert buffer.done(b"t" * 16, claims.records[-1].record.version) == 0
+
+
+def test_a_refused_put_is_parked_and_the_log_goes_on(rig: Rig) -> None:
+    """It is listed with its own value; retried, it comes behind what was put meanwhile."""
+    rig.refuses = {3}
+    for add in range(1, 6):
+        rig.cache.put("a", Move(add))
+    flushed = rig.cache.flush()
+    assert (flushed.clean, flushed.parked) == (True, 1)
+    assert rig.moves() == [("a", add) for add in (1, 2, 4, 5)]
+    [parked] = rig.cache.parked()
+    assert (parked.key, parked.value, parked.deleted) == ("a", Move(3), False)
+    assert "3 is refused" in parked.reason
+    assert rig.cache.get("a") == Move(5)
+    rig.refuses = set()
+    assert (rig.cache.retry("b"), rig.cache.retry("a")) == (0, 1)
+    assert rig.cache.get("a") == Move(3)
+    assert (rig.cache.flush()).clean
+    assert rig.moves() == [("a", add) for add in (1, 2, 4, 5, 3)]
+    assert not rig.cache.parked()
+
+
+def test_several_puts_of_a_key_are_parked_and_discarded(rig: Rig) -> None:
+    """Each under its own version; readers do not get them."""
+    rig.refuses = {7, 8}
+    for add in (1, 7, 8):
+        rig.cache.put("a", Move(add))
+    rig.cache.flush()
+    assert sorted(one.value.add for one in rig.cache.parked() if one.value) == [7, 8]
+    assert rig.cache.get("a") == Move(1)
+    assert rig.cache.discard("a")
+    assert not rig.cache.discard("a")
+    assert (rig.cache.parked(), (rig.cache.buffer()).bytes) == ([], 0)
+
+
+def test_the_log_waits_for_a_sink_that_is_down(rig: Rig) -> None:
+    """Nothing is parked, and nothing overtakes."""
+    rig.cache.put("a", Move(1))
+    rig.down = True
+    rig.cache.put("b", Move(2))
+    assert not (rig.cache.flush(timeout=0.3)).clean
+    assert rig.moves() == []
+    rig.down = False
+    assert (rig.cache.flush()).clean
+    assert rig.moves() == [("a", 1), ("b", 2)]
+
+
+def test_deletes_and_conditions(rig: Rig) -> None:
+    """A delete is an entry; `if_version` compares with the last put."""
+    first = rig.cache.put("a", Move(1))
+    second = rig.cache.put("a", Move(2), if_version=first.version)
+    with pytest.raises(VersionConflict):
+        rig.cache.put("a", Move(3), if_version=first.version)
+    rig.cache.delete("a", if_version=second.version)
+    assert rig.cache.get("a") is None
+    rig.cache.flush()
+    assert rig.moves() == [("a", 1), ("a", 2), ("a", 0)]
+
+
+def test_many_flushers_and_writers(rig: Rig) -> None:
+    """One at a time has the log; what each writer has put stands in its order."""
+    others = [rig.another() for _ in range(2)]
+    flushers = [cache.flusher() for cache in others]
+    for flusher in flushers:
+        flusher.start()
+    for add in range(1, 101):
+        rig.cache.put("ab"[add % 2], Move(add))
+    for flusher in flushers:
+        assert flusher.stop(drain=20.0)
+    assert rig.moves() == [("ab"[add % 2], add) for add in range(1, 101)]
+    for cache in others:
+        cache.close()
+
+
+def test_no_room_is_backpressure(redis_server: Any, accounts: Any) -> None:
+    """Nobody writes past the log; an overwrite needs room, too."""
+    with Rig(redis_server, accounts, max_dirty=3, on_full=("raise",)) as rig:
+        for add in (1, 2, 3):
+            rig.cache.put("a", Move(add))
+        with pytest.raises(Backpressure, match="full"):
+            rig.cache.put("a", Move(4))
+        rig.cache.flush()
+        rig.cache.put("a", Move(5))
+        rig.cache.flush()
+        assert rig.moves() == [("a", add) for add in (1, 2, 3, 5)]
+
+
+def test_a_buffer_of_the_other_mode_is_refused_until_it_is_empty(rig: Rig) -> None:
+    """What stands there was put under other promises."""
+    rig.cache.put("a", Move(1))
+    written: list[Change] = []
+
+    def write(changes: list[Change]) -> None:
+        written.extend(changes)
+
+    sink = CallSink(write, epochs=rig.engine)
+    other: Cache[Move] = Cache(
+        rig.called,
+        Move,
+        strategy=WriteBack(sink=sink, durability="memory", ttl=300.0),
+        tiers=[Shared(rig.server.primary.url, timeout=5.0)],
+    )
+    with pytest.raises(ConfigurationError, match="coalesce=False"):
+        other.put("b", Move(2))
+    assert (rig.cache.flush()).clean
+    other.put("b", Move(2))
+    with pytest.raises(ConfigurationError, match="coalesce=True"):
+        rig.cache.put("a", Move(3))
+    assert (other.flush()).clean
+    assert [change.key for change in written] == ["b"]
+    other.close()
+
+
+@pytest.mark.parametrize("accounts", ["sqlite"], indirect=True)
+def test_a_function_gets_each_put_in_order(redis_server: Any, accounts: Any) -> None:
+    """CallSink: the guard is its own; an entry that it refuses by a Verdict is parked."""
+    engine, name = accounts.make(is_async=IS_ASYNC), f"l{os.urandom(6).hex()}"
+    written: list[tuple[Any, int]] = []
+
+    def write(changes: list[Change]) -> None:
+        written.extend((change.key, change.value["n"]) for change in changes)  # type: ignore[index]
+
+    sink = CallSink(write, epochs=engine)
+    strategy = WriteBack(sink=sink, durability="memory", ttl=300.0, coalesce=False)
+    shared = Shared(redis_server.primary.url, timeout=5.0)
+    with Cache(name, dict, strategy=strategy, tiers=[shared]) as cache:
+        cache.create_tables()
+        for n in range(250):  # more than one claim
+            cache.put(f"k{n % 3}", {"n": n})
+        assert (cache.flush()).clean
+    assert written == [(f"k{n % 3}", n) for n in range(250)]
+    engine.dispose()
+
+
+@pytest.mark.parametrize("accounts", ["sqlite"], indirect=True)
+def test_what_does_not_go_together_is_refused_early(accounts: Any) -> None:
+    """With what does."""
+    engine = accounts.make(is_async=IS_ASYNC)
+
+    def nothing(*_: Any) -> None:
+        return None
+
+    log = SqlLogSink(engine, nothing)
+    call = CallSink(nothing, epochs=nothing)
+    from sqlalchemy import BigInteger, Column, MetaData, String, Table
+
+    columns = [Column("id", String(9), primary_key=True), Column("rk_ver", BigInteger, nullable=False)]
+    rows = SqlSink(engine, Table("some", MetaData(), *columns))
+    for options, said in (
+        ({"sink": rows, "coalesce": False}, "one row a key"),
+        ({"sink": log}, "in order"),
+        ({"sink": call, "coalesce": 0}, "no bool"),
+        ({"sink": call, "coalesce": False, "on_full": ("write-through",)}, "overtake"),
+    ):
+        with pytest.raises(ConfigurationError, match=said):
+            WriteBack(durability="memory", ttl=1.0, **options)
+    with pytest.raises(ConfigurationError, match="last put of each key"):
+        WriteBack(sink=call, durability="sql-journal", journal=SqlJournal(engine), ttl=1.0, coalesce=False)
+    for wrong in ({"function": 5}, {"function": nothing, "load": 5}, {"function": nothing, "timeout": True}):
+        with pytest.raises(ConfigurationError):
+            SqlLogSink(engine, **wrong)
+    log.close()
+    engine.dispose()

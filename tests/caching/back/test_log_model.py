@@ -1,0 +1,192 @@
+"""The rules of log mode: whatever comes late or twice, each acknowledged put is applied once, in order, or parked."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from random import Random
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from regionkit.caching.back import log_rules as module
+from regionkit.caching.back.log_rules import LogModel
+from regionkit.caching.back.rules import Answer
+
+NAMES = (b"a", b"b")
+MOST, BYTES, LASTS = 6, 200, 50
+
+
+class Table:
+    """A sink that keeps its position in the same transaction."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.applied: list[int] = []
+
+    def flush(self, versions: list[int]) -> None:
+        """What it has not applied."""
+        new = [version for version in versions if version > self.position]
+        self.applied += new
+        self.position = max([self.position, *versions])
+
+
+class World:
+    """A buffer, a table, and flushers of which each may be frozen between any two steps."""
+
+    def __init__(self, make: Any) -> None:
+        self.model = make(max_dirty=MOST, max_bytes=BYTES)
+        self.model.open("run", 1)
+        self.table = Table()
+        self.now, self.ids = 1000, 0
+        self.owed: set[int] = set()
+        self.retried: dict[int, int] = {}
+        self.taken: list[dict[str, Any]] = []
+        self.refused: dict[bytes, None] = {}
+        self.seen: Counter[str] = Counter()
+
+    def passes(self, chance: Random) -> None:
+        if self.refused and chance.random() < 0.4:  # what was missing is there
+            del self.refused[next(iter(self.refused))]
+        self.now += chance.choice((1, 5, 30, 60))
+
+    def puts(self, chance: Random) -> None:
+        self.ids += 1
+        id = b"%016d" % self.ids
+        size = chance.choice((2, 5, 40))
+        there = self.model.bytes + self.model.logged + self.model.aside_bytes
+        answer, version = self.model.put_log(chance.choice(NAMES), id, self.ids, size, self.now, run="run")
+        self.seen[answer.value] += 1
+        if answer is Answer.DONE:
+            self.owed.add(version)
+            if chance.random() < 0.1:
+                self.refused[id] = None
+            assert len(self.model.log) + len(self.model.aside) <= MOST
+            assert self.model.bytes + self.model.logged + self.model.aside_bytes <= max(BYTES, there)
+
+    def claims(self, chance: Random) -> None:
+        self.ids += 1
+        token = b"t%015d" % self.ids
+        found = self.model.claim_log(token, 3, self.now, LASTS)
+        if found:
+            assert not [one for one in self.taken if one["until"] > self.now and one["holds"]], "two have the lease"
+            self.taken.append({"token": token, "entries": found, "at": 0, "until": self.now + LASTS, "holds": True})
+            self.seen["claimed"] += 1
+
+    def flushes(self, chance: Random) -> None:
+        """One step of a flusher: a part is written, or its first entry is refused, or it is told."""
+        if not self.taken:
+            return
+        one = chance.choice(self.taken)
+        rest = one["entries"][one["at"] :]
+        if not rest:
+            self.ends(one, one["entries"][-1].held.version)
+            return
+        if one.pop("parks", False):  # the sink has said so some time ago
+            done = self.model.park_log(one["token"], rest[0].held.version, rest[0].size)
+            self.seen[f"parked {done}"] += 1
+            one["at"] += done
+            if not done:
+                self.ends(one, one["entries"][one["at"] - 1].held.version if one["at"] else 0)
+            return
+        if rest[0].held.id in self.refused and rest[0].held.version > self.table.position:
+            if self.model.failed(b"", self.now, 0, rest[0].held.version) < 3:
+                self.ends(one, one["entries"][one["at"] - 1].held.version if one["at"] else 0, pause=20)
+            else:
+                one["parks"] = True
+            return
+        self.table.flush([rest[0].held.version])
+        one["at"] += 1
+        if chance.random() < 0.1:  # it dies here
+            self.taken.remove(one)
+
+    def ends(self, one: dict[str, Any], through: int, pause: int = 0) -> None:
+        """It says what it has done, and gives the lease back."""
+        for entry in one["entries"][: one["at"]]:
+            self.model.ack(entry.name, entry.held.version, 0, self.now, epoch=1)
+        self.model.done(b"" if pause else one["token"], through)
+        if pause:
+            self.model.failed(one["token"], self.now, pause)
+        self.taken.remove(one)
+        self.seen["ended"] += 1
+
+    def retries(self, chance: Random) -> None:
+        if self.model.aside:
+            version = chance.choice([*self.model.aside])
+            self.refused.pop(self.model.aside[version].held.id, None)
+            new = self.model.retry_log(version, self.model.aside[version].size, self.now)
+            self.owed.remove(version)
+            self.owed.add(new)
+            self.seen["retried"] += 1
+
+    def check(self) -> None:
+        """After each step."""
+        applied = self.table.applied
+        assert applied == sorted(set(applied)), "applied twice, or out of order"
+        there = {entry.held.version for entry in self.model.log} | set(self.model.aside)
+        assert self.owed <= there | set(applied), "an acknowledged put is nowhere"
+        assert not set(self.model.aside) & set(applied), "what is parked was applied"
+        assert not set(self.model.aside) & {entry.held.version for entry in self.model.log}, "it stands in both"
+        last = {entry.name: entry.held.version for entry in self.model.log}
+        told = {name: held.version for name, held in self.model.dirty.items()}
+        assert all(told.get(name, version) == version for name, version in last.items()), "a reader gets another"
+
+
+WEIGHTS = {"puts": 10, "claims": 8, "flushes": 20, "passes": 6, "retries": 1}
+
+
+def walked(seeds: range, make: Any = LogModel) -> Counter[str]:
+    """Walks at random; how often what happened."""
+    seen: Counter[str] = Counter()
+    for seed in seeds:
+        chance, world = Random(seed), World(make)
+        for name in chance.choices(list(WEIGHTS), list(WEIGHTS.values()), k=200):
+            getattr(world, name)(chance)
+            world.check()
+        seen.update(world.seen)
+    return seen
+
+
+def test_each_put_is_applied_once_and_in_order_or_parked() -> None:
+    """Flushers die and are late; entries are refused and retried."""
+    seen = walked(range(300))
+    assert all(seen[word] > 20 for word in ("done", "full", "claimed", "ended", "parked True", "retried")), seen
+
+
+SWITCHES = {
+    "one lease": [("        if self.lease and self.lease != token and self.until > now:\n            return []\n", "")],
+    "in order": [("found = self.log[:count]", "found = self.log[-count:]")],
+    "DONE names a version": [("if entry.held.version <= through]:\n", "if through]:\n")],
+    "a retry has a new version": [
+        ("        new = version_of(self.epoch, self.number)\n        held", "        new = version\n        held")
+    ],
+    "a retry is the key's record": [
+        ("        self.dirty[entry.name] = held\n", "        self.dirty.setdefault(entry.name, held)\n")
+    ],
+    "what is parked leaves the log": [
+        ("        [entry] = found\n        self._remove(entry)\n", "        [entry] = found\n")
+    ],
+    "who parks has the lease": [("        if self.lease != token:\n            return False\n", "")],
+    "the bound of entries": [("len(self.log) + len(self.aside) < self._entries_at_most and ", "")],
+    "the bound of bytes": [("there + grows + size <= self._bytes_at_most", "True")],
+}
+"""Protections, each by the text that is it, and what stands there without it."""
+
+
+@pytest.mark.parametrize("protection", SWITCHES)
+def test_without_a_protection_a_walk_fails(protection: str) -> None:
+    """Each matters."""
+    text = Path(module.__file__).read_text()
+    for old, new in SWITCHES[protection]:
+        assert text.count(old) == 1, f"the text of {protection!r} is not there once: {old}"
+        text = text.replace(old, new)
+    spoiled = ModuleType("regionkit.caching.back.spoiled_log")
+    sys.modules[spoiled.__name__] = spoiled  # msgspec looks its types up there
+    try:
+        exec(compile(text, "spoiled log", "exec"), spoiled.__dict__)
+    finally:
+        del sys.modules[spoiled.__name__]
+    with pytest.raises(AssertionError):
+        walked(range(4000), spoiled.__dict__["LogModel"])

@@ -1,0 +1,8 @@
+"""Property tests beside busy processes: how long an example takes says nothing here."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
