@@ -352,20 +352,8 @@ class AsyncBuffer:
         is_open, epoch, number, dirty, parked, size, oldest, flusher, clock, logs, entries = map(int, answer)
         self._known = max(self._known, version_of(epoch, number))
         age = None if oldest < 0 else oldest / 1000
-        is_mine = bool(logs) == bool(self.mode)
-        return Status(
-            bool(is_open) and is_mine,
-            epoch,
-            number,
-            dirty,
-            parked,
-            size,
-            age,
-            flusher / 1000,
-            clock,
-            bool(logs),
-            entries,
-        )
+        good = bool(is_open) and bool(logs) == bool(self.mode)
+        return Status(good, epoch, number, dirty, parked, size, age, flusher / 1000, clock, bool(logs), entries)
 
     async def page(self, cursor: int = 0, *, parked: bool = False) -> Page:
         """Some of the keys that are dirty, or parked. `cursor`: of the page before; 0: the first."""

@@ -61,7 +61,7 @@ class World:
         self.seen[answer.value] += 1
         if answer is Answer.DONE:
             self.owed.add(version)
-            if chance.random() < 0.1:
+            if chance.random() < 0.2:
                 self.refused[id] = None
             assert len(self.model.log) + len(self.model.aside) <= MOST
             assert self.model.bytes + self.model.logged + self.model.aside_bytes <= max(BYTES, there)
