@@ -23,7 +23,7 @@ from regionkit import (
     Topology,
     WritePartitioning,
 )
-from regionkit.caching import CassandraSink, Lazy, Local, MongoSink, Shared, SqlSink, WriteBack
+from regionkit.caching import CassandraSink, Change, Lazy, Local, MongoSink, Shared, SqlLogSink, SqlSink, WriteBack
 from regionkit.embedded import SqliteRegions
 from regionkit.errors import Backpressure, ConfigurationError, ResidencyViolation, UsageError
 
@@ -110,6 +110,39 @@ def test_a_session_that_has_flushed_sees_the_row(regions: SqliteRegions, redis_s
         for bookmark, key, name in ((through, "b", "through"), (flushed, "a", "one")):
             with there.kit.session(bookmark=bookmark) as session, session.read("users", core=True) as db:
                 assert (db.execute(ROW, {"id": key})).scalar() == name
+
+
+def appended(db: Any, changes: list[Change]) -> None:
+    """The sink of log mode: each name behind those before."""
+    for change in changes:
+        said = {"id": change.key, "name": change.value["name"]}  # type: ignore[index]
+        added = db.execute(text("UPDATE profiles SET name = name || :name WHERE id = :id"), said)
+        if not added.rowcount:
+            db.execute(text("INSERT INTO profiles (id, name) VALUES (:id, :name)"), said)
+
+
+def test_a_log_goes_through_the_kit_and_follows_a_promotion(regions: SqliteRegions, redis_server: Any) -> None:
+    """`create_tables()` of the kit makes what the sink keeps; the session has seen what was flushed."""
+    rigs = [Rig(regions, redis_server, local) for local in (US, KR)]
+    for rig in rigs:
+        rig.cache.close()
+        sink = SqlLogSink(rig.kit, appended, store="users", namespace=regions.topology.namespace)
+        strategy = WriteBack(sink=sink, durability="memory", ttl=300, coalesce=False)
+        rig.cache = rig.kit.cache("log", dict, store="users", strategy=strategy, tiers=[Shared("cache", timeout=5.0)])
+    with rigs[0] as here, rigs[1] as there:
+        for name in "abc":
+            there.cache.put("k", {"name": name})
+        with there.kit.session() as session:
+            assert (there.cache.flush()).clean
+            with session.read("users", core=True) as db:
+                assert (db.execute(ROW, {"id": "k"})).scalar() == "abc"
+        here.cache.put("k", {"name": "d"})
+        seen(there.kit)
+        regions.kill(US)
+        regions.promote(KR)
+        there.cache.put("k", {"name": "e"})
+        assert (there.cache.flush(timeout=30.0)).clean
+        assert owners_row(there, "k") == "abcde"
 
 
 def test_rows_follow_a_promotion(regions: SqliteRegions, redis_server: Any) -> None:

@@ -22,7 +22,17 @@ from regionkit import (
     Topology,
     WritePartitioning,
 )
-from regionkit.caching import AsyncCassandraSink, AsyncMongoSink, AsyncSqlSink, Lazy, Local, Shared, WriteBack
+from regionkit.caching import (
+    AsyncCassandraSink,
+    AsyncMongoSink,
+    AsyncSqlLogSink,
+    AsyncSqlSink,
+    Change,
+    Lazy,
+    Local,
+    Shared,
+    WriteBack,
+)
 from regionkit.embedded import SqliteRegions
 from regionkit.errors import Backpressure, ConfigurationError, ResidencyViolation, UsageError
 
@@ -109,6 +119,39 @@ async def test_a_session_that_has_flushed_sees_the_row(regions: SqliteRegions, r
         for bookmark, key, name in ((through, "b", "through"), (flushed, "a", "one")):
             async with there.kit.session(bookmark=bookmark) as session, session.read("users", core=True) as db:
                 assert (await db.execute(ROW, {"id": key})).scalar() == name
+
+
+async def appended(db: Any, changes: list[Change]) -> None:
+    """The sink of log mode: each name behind those before."""
+    for change in changes:
+        said = {"id": change.key, "name": change.value["name"]}  # type: ignore[index]
+        added = await db.execute(text("UPDATE profiles SET name = name || :name WHERE id = :id"), said)
+        if not added.rowcount:
+            await db.execute(text("INSERT INTO profiles (id, name) VALUES (:id, :name)"), said)
+
+
+async def test_a_log_goes_through_the_kit_and_follows_a_promotion(regions: SqliteRegions, redis_server: Any) -> None:
+    """`create_tables()` of the kit makes what the sink keeps; the session has seen what was flushed."""
+    rigs = [Rig(regions, redis_server, local) for local in (US, KR)]
+    for rig in rigs:
+        await rig.cache.close()
+        sink = AsyncSqlLogSink(rig.kit, appended, store="users", namespace=regions.topology.namespace)
+        strategy = WriteBack(sink=sink, durability="memory", ttl=300, coalesce=False)
+        rig.cache = rig.kit.cache("log", dict, store="users", strategy=strategy, tiers=[Shared("cache", timeout=5.0)])
+    async with rigs[0] as here, rigs[1] as there:
+        for name in "abc":
+            await there.cache.put("k", {"name": name})
+        async with there.kit.session() as session:
+            assert (await there.cache.flush()).clean
+            async with session.read("users", core=True) as db:
+                assert (await db.execute(ROW, {"id": "k"})).scalar() == "abc"
+        await here.cache.put("k", {"name": "d"})
+        await seen(there.kit)
+        regions.kill(US)
+        regions.promote(KR)
+        await there.cache.put("k", {"name": "e"})
+        assert (await there.cache.flush(timeout=30.0)).clean
+        assert await owners_row(there, "k") == "abcde"
 
 
 async def test_rows_follow_a_promotion(regions: SqliteRegions, redis_server: Any) -> None:
