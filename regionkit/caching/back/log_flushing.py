@@ -129,7 +129,6 @@ class LogFlushing(Flushing):
                 self._in_order(epoch, entries[middle:], changes[middle:], written)
                 return
             self._unwritten(entries[0], error, written)
-            written.through = entries[0].record.version
             return
         crash_point("write-back.flushed")
         last = {one.name: (one, verdict) for one, verdict in zip(entries, verdicts, strict=True)}

@@ -130,7 +130,6 @@ class AsyncLogFlushing(AsyncFlushing):
                 await self._in_order(epoch, entries[middle:], changes[middle:], written)
                 return
             await self._unwritten(entries[0], error, written)
-            written.through = entries[0].record.version
             return
         crash_point("write-back.flushed")
         last = {one.name: (one, verdict) for one, verdict in zip(entries, verdicts, strict=True)}

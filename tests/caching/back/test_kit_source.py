@@ -23,7 +23,17 @@ from regionkit import (
     Topology,
     WritePartitioning,
 )
-from regionkit.caching import CassandraSink, Change, Lazy, Local, MongoSink, Shared, SqlLogSink, SqlSink, WriteBack
+from regionkit.caching import (
+    CassandraSink,
+    Change,
+    Lazy,
+    Local,
+    MongoSink,
+    Shared,
+    SqlLogSink,
+    SqlSink,
+    WriteBack,
+)
 from regionkit.embedded import SqliteRegions
 from regionkit.errors import Backpressure, ConfigurationError, ResidencyViolation, UsageError
 

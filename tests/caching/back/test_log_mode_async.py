@@ -19,8 +19,11 @@ from regionkit.caching import (
     Shared,
     SinkDown,
     SqlJournal,
+    Verdict,
     WriteBack,
 )
+from regionkit.caching.back.refusals import SinkFenced
+from regionkit.caching.back.rules import version_of
 from regionkit.core.concurrency_async import asleep
 from regionkit.errors import Backpressure, ConfigurationError, VersionConflict
 
@@ -261,6 +264,164 @@ async def test_a_function_gets_each_put_in_order(redis_server: Any, accounts: An
         assert (await cache.flush()).clean
     assert written == [(f"k{n % 3}", n) for n in range(250)]
     await engine.dispose()
+
+
+class Called:
+    """A cache in log mode over a function that the test plays, and events."""
+
+    def __init__(self, server: Any, accounts: Any) -> None:
+        self.engine = accounts.make(is_async=IS_ASYNC)
+        self.written: list[int] = []
+        self.raises: dict[int, list[Exception]] = {}
+        self.called = f"l{os.urandom(6).hex()}"
+        self.shared = Shared(server.primary.url, timeout=5.0)
+        self.events: list[Any] = []
+        self.cache = self.another(dict)
+        self.cache.subscribe(self.events.append)
+
+    def another(self, kind: Any) -> AsyncCache[Any]:
+        """A cache of that name, as another process has it."""
+        sink = AsyncCallSink(self.write, epochs=self.engine)
+        strategy = WriteBack(sink=sink, durability="memory", ttl=300.0, coalesce=False, attempts=3)
+        return AsyncCache(self.called, kind, strategy=strategy, tiers=[self.shared])
+
+    async def write(self, changes: list[Change]) -> None:
+        """All of them, or none."""
+        numbers = [change.value["n"] for change in changes]  # type: ignore[index]
+        for n in numbers:
+            if self.raises.get(n):
+                raise self.raises[n].pop() if len(numbers) == 1 else self.raises[n][-1]
+        self.written += numbers
+
+    async def __aenter__(self) -> Called:
+        await self.cache.create_tables()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.cache.close()
+        await self.engine.dispose()
+
+
+@pytest.fixture
+async def called(redis_server: Any, accounts: Any) -> AsyncIterator[Called]:
+    """Over SQLite."""
+    async with Called(redis_server, accounts) as made:
+        yield made
+
+
+one_database = pytest.mark.parametrize("accounts", ["sqlite"], indirect=True)
+
+
+@one_database
+async def test_a_refused_put_is_tried_so_often_and_holds_up_what_is_behind_it(called: Called) -> None:
+    """What stands before it is written once; it is parked at its last attempt, or written at an earlier one."""
+    called.raises = {2: [ValueError("no")] * 2, 4: [ValueError("no")] * 3}
+    for n in range(1, 6):
+        await called.cache.put("k", {"n": n})
+    assert (await called.cache.flush()).clean
+    assert called.written == [1, 2, 3, 5]
+    assert [one.value for one in await called.cache.parked()] == [{"n": 4}]
+
+
+@one_database
+async def test_a_surprise_of_the_sink_holds_up_the_log_and_parks_nothing(called: Called) -> None:
+    """Nobody knows what it says of the value: also beyond `attempts`."""
+    sink: Any = called.cache.strategy.sink  # type: ignore[union-attr]
+    real, surprises = sink.flush, list(range(5))
+
+    async def flush(cache: str, epoch: int, changes: Any) -> Any:
+        if any(change.value["n"] == 2 for change in changes) and surprises:
+            if len(changes) == 1:
+                surprises.pop()
+            raise RuntimeError("a bug")
+        return await real(cache, epoch, changes)
+
+    sink.flush = flush
+    for n in (1, 2, 3):
+        await called.cache.put("k", {"n": n})
+    assert (await called.cache.flush(timeout=20.0)).clean
+    assert (called.written, await called.cache.parked()) == ([1, 2, 3], [])
+    assert any(type(event).__name__ == "SinkFailed" for event in called.events)
+
+
+@one_database
+async def test_nothing_is_parked_under_a_lease_that_is_over(called: Called) -> None:
+    """Another flusher may have written it since."""
+    called.raises = {1: [ValueError("no")] * 9}
+    buffer: Any = called.cache.back._parts.buffer  # type: ignore[union-attr]
+    park, asked = buffer.park_first, list[Any]()
+
+    async def over(token: bytes, one: Any, why: str) -> bool:
+        asked.append(one)
+        assert not await park(b"another", one, why)
+        return False
+
+    buffer.park_first = over
+    await called.cache.put("k", {"n": 1})
+    await called.cache.put("k", {"n": 2})
+    assert not (await called.cache.flush(timeout=1.5)).clean
+    assert (called.written, await called.cache.parked(), called.cache.counters.parked) == ([], [], 0)
+    buffer.park_first = park
+    assert asked
+    assert (await called.cache.flush()).clean
+    assert called.written == [2]
+
+
+@one_database
+async def test_a_put_that_cannot_be_read_here_holds_up_the_log(called: Called) -> None:
+    """Another version of the application reads it."""
+    old = called.another(int)
+    await called.cache.put("k", {"n": 1})
+    await old.put("k", 7)
+    await called.cache.put("k", {"n": 3})
+    assert not (await called.cache.flush(timeout=0.5)).clean
+    assert called.written == [1]
+    assert (await called.cache.buffer()).entries == 2
+    assert any(type(event).__name__ == "RecordUnreadable" for event in called.events)
+    await old.close()
+
+
+@one_database
+async def test_an_earlier_epoch_writes_nothing(called: Called) -> None:
+    """And a sink that comes late with what was applied writes nothing either."""
+    applied: list[int] = []
+
+    async def apply(db: Any, changes: list[Change]) -> None:
+        applied.extend(change.version for change in changes)
+
+    sink = AsyncSqlLogSink(called.engine, apply)
+    await sink.create_tables()
+    assert await sink.raise_epoch("some", 0) == 1
+    some = [Change("k", version_of(1, n), 0) for n in (1, 2)]
+    assert await sink.flush("some", 1, some) == [Verdict.APPLIED] * 2
+    assert await sink.raise_epoch("some", 1) == 2
+    with pytest.raises(SinkFenced):
+        await sink.flush("some", 1, [Change("k", version_of(1, 3), 0)])
+    assert await sink.flush("some", 2, [*some, Change("k", version_of(2, 1), 0)]) == [
+        *[Verdict.SUPERSEDED] * 2,
+        Verdict.APPLIED,
+    ]
+    assert await sink.flush("some", 3, [Change("k", version_of(3, 1), 0)]) == [Verdict.APPLIED]
+    with pytest.raises(SinkFenced):  # a restored database learns of a later epoch by a flush
+        await sink.flush("some", 2, some)
+    assert applied == [version_of(1, 1), version_of(1, 2), version_of(2, 1), version_of(3, 1)]
+    await sink.close()
+
+
+@one_database
+async def test_a_flush_of_one_key_waits_for_what_stands_before_it(called: Called) -> None:
+    """And not for what comes behind."""
+    called.raises = {3: [SinkDown("away")] * 10**6}
+    await called.cache.put("a", {"n": 1})
+    await called.cache.put("b", {"n": 2})
+    assert (await called.cache.flush("b")).clean
+    await called.cache.put("a", {"n": 3})
+    await called.cache.put("b", {"n": 4})
+    assert not (await called.cache.flush("b", timeout=0.3)).clean
+    assert (await called.cache.flush("c", timeout=0.3)).clean
+    called.raises = {}
+    assert (await called.cache.flush("b")).clean
+    assert called.written == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("accounts", ["sqlite"], indirect=True)
