@@ -2,7 +2,7 @@
 
 A test of a server gets that server's marker and `server`; `make check` leaves those out. With workers (`-n`, `--dist loadgroup`)
 the tests of a server stay together, so that one worker starts it; the others stay together by file. After the last test of a
-server its worker ends what it shared: three idle `mongod`, or two JVMs, would cost a third of a processor for the rest of the run.
+server its worker ends what it shared, as idle `mongod`s and JVMs cost a fifth of a processor for the rest of the run.
 """
 
 from __future__ import annotations
