@@ -1,4 +1,4 @@
-"""Databases of the shared PostgreSQL: an earlier test's, emptied, where there is one.
+"""Databases of the shared PostgreSQL: an earlier test's, emptied, where there is one. And a folder for those that are files.
 
 Making one copies a template on the primary and on three replicas: half a second, and 300 files on each to remove at the end.
 A connection costs the server a process, 5 ms: what is asked before and after each test is asked on one that is kept.
@@ -7,8 +7,11 @@ A connection costs the server a process, 5 ms: what is asked before and after ea
 from __future__ import annotations
 
 import contextlib
+import os
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,6 +19,7 @@ import pytest
 
 from regionkit.testing.servers.kinds.postgresql import PostgresqlNode, PostgresqlServers
 from regionkit.testing.servers.nodes import wait_until
+from regionkit.testing.servers.places import remove
 
 USED = "SELECT datname FROM pg_stat_activity WHERE datname = ANY(%s)"
 LEAVE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ANY(%s)"
@@ -144,3 +148,19 @@ def _databases_come_back() -> Iterator[None]:
     yield
     for made in _SHARED:
         made.take_back()
+
+
+@pytest.fixture
+def data_path(tmp_path: Path) -> Iterator[Path]:
+    """A folder for the files of a SQLite rig: beside the servers' data, in memory where those are.
+
+    A commit of SQLite waits for the disk, and a disk may hold up everybody for seconds. What must be on a disk, as a journal or
+    a log of decisions, is in `tmp_path`.
+    """
+    folder = os.environ.get("REGIONKIT_SERVERS_FOLDER")
+    if not folder:
+        yield tmp_path
+        return
+    made = Path(tempfile.mkdtemp(prefix="files-", dir=folder))
+    yield made
+    remove(made)

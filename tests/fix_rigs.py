@@ -136,9 +136,9 @@ class _Copies:
 
 
 @pytest.fixture
-def sqlite_rig(tmp_path: Path) -> Iterator[Rig]:
+def sqlite_rig(data_path: Path) -> Iterator[Rig]:
     """Three SQLite files."""
-    paths = [tmp_path / f"{region}.db" for region in REGIONS]
+    paths = [data_path / f"{region}.db" for region in REGIONS]
     for path in paths:
         with contextlib.closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
