@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ["SSL_CERT_FILE"] = os.devnull
+"""The system's authorities vouch for no test server, and a plain engine of PyMySQL reads them all, 27 ms, at each connection."""
 
 _PACKAGE = f"{__package__}." if __package__ else ""
 

@@ -62,9 +62,9 @@ def made(name: str, request: pytest.FixtureRequest, folder: Path) -> Engines:
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb", "mysql"])
-def accounts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engines]:
+def accounts(request: pytest.FixtureRequest, data_path: Path) -> Iterator[Engines]:
     """A database of its own on each SQL server."""
-    engines = made(request.param, request, tmp_path)
+    engines = made(request.param, request, data_path)
     yield engines
     engines.engine.dispose()
 
@@ -77,10 +77,10 @@ class Tiered(NamedTuple):
 
 
 @pytest.fixture(params=["sqlite-local", "sqlite-shared", "postgresql-both", "mariadb-both"])
-def tiered(request: pytest.FixtureRequest, tmp_path: Path, shared_url: Callable[[], str]) -> Iterator[Tiered]:
+def tiered(request: pytest.FixtureRequest, data_path: Path, shared_url: Callable[[], str]) -> Iterator[Tiered]:
     """Databases and tiers, pairwise."""
     name, _, word = request.param.partition("-")
-    engines = made(name, request, tmp_path)
+    engines = made(name, request, data_path)
     shared = Shared(shared_url(), timeout=2.0)  # a busy machine is no dead server
     tiers = {"local": [Local()], "shared": [shared], "both": [Local(), shared]}[word]
     yield Tiered(engines, tiers)

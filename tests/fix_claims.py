@@ -74,7 +74,7 @@ class ClaimStore:
 
 
 @pytest.fixture(params=CLAIM_STORES)
-def claim_store(request: pytest.FixtureRequest, tmp_path: Path) -> ClaimStore:
+def claim_store(request: pytest.FixtureRequest, data_path: Path) -> ClaimStore:
     """Each in turn."""
     name = request.param
-    return ClaimStore(name, None if name == "memory" else owner_of(name, request, tmp_path))
+    return ClaimStore(name, None if name == "memory" else owner_of(name, request, data_path))

@@ -1,7 +1,8 @@
 """Which servers a test needs, read off the fixtures and parameters that it asks for; nobody has to say it twice.
 
 A test of a server gets that server's marker and `server`; `make check` leaves those out. With workers (`-n`, `--dist loadgroup`)
-the tests of a server stay together, so that one worker starts it; the others stay together by file.
+the tests of a server stay together, so that one worker starts it; the others stay together by file. After the last test of a
+server its worker ends what it shared, as idle `mongod`s and JVMs cost a fifth of a processor for the rest of the run.
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ WORDS |= dict.fromkeys(("pymysql", "aiomysql", "mysqldb"), "mariadb")
 """What a parameter calls them, where a fixture is asked for by name (`rig[mariadb]`, `tiered[mariadb-both]`)."""
 STARTS = {fixture: family for family, fixtures in FAMILIES.items() for fixture in fixtures}
 
+SHARED = STARTS.keys() | {"kept_cassandra"}
+
 _running: list[pytest.Item] = []
+_started: list[tuple[pytest.FixtureDef[object], pytest.FixtureRequest]] = []
+"""The servers that this worker shares among tests."""
 
 
 def families(item: pytest.Item) -> set[str]:
@@ -53,8 +58,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(family)
         if found:
             item.add_marker("server")
-        group = next((family for family in FAMILIES if family in found), item.nodeid.partition("::")[0])
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(_group(item, found)))
+
+
+def _group(item: pytest.Item, found: set[str]) -> str:
+    return next((family for family in FAMILIES if family in found), item.nodeid.partition("::")[0])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -66,9 +74,31 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         _running.clear()
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # after the fixtures of the module have ended
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    try:
+        return (yield)
+    finally:
+        if _started and getattr(item.config.option, "loadgroup", False) and _is_last_of_its_group(item, nextitem):
+            _end_shared()
+
+
+def _is_last_of_its_group(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+    return nextitem is None or _group(item, families(item)) != _group(nextitem, families(nextitem))
+
+
+def _end_shared() -> None:
+    """The newest first; a test that asks for one again gets a new one."""
+    while _started:
+        fixturedef, request = _started.pop()
+        fixturedef.finish(request)  # type: ignore[arg-type]  # it is the request that the fixture was made with
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> None:
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest) -> None:
     """What the derivation misses is no silent part of `make check`."""
+    if fixturedef.argname in SHARED and fixturedef.scope == "session":
+        _started.append((fixturedef, request))
     family = STARTS.get(fixturedef.argname)
     if family and _running and _running[0].get_closest_marker(family) is None:
         pytest.fail(

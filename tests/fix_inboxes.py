@@ -84,8 +84,8 @@ class InboxStore:
 
 
 @pytest.fixture(params=INBOX_STORES)
-def inbox_store(request: pytest.FixtureRequest, tmp_path: Path) -> InboxStore:
+def inbox_store(request: pytest.FixtureRequest, data_path: Path) -> InboxStore:
     """Each in turn."""
     name = request.param
-    rig = None if name == "memory" else owner_of(name, request, tmp_path)
-    return InboxStore(name, rig, owner_of("sqlite", request, tmp_path) if name in CLAIM_STORES else None)
+    rig = None if name == "memory" else owner_of(name, request, data_path)
+    return InboxStore(name, rig, owner_of("sqlite", request, data_path) if name in CLAIM_STORES else None)

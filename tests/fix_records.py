@@ -104,9 +104,9 @@ class ServerRecordRig:
 
 
 @pytest.fixture
-def sqlite_record_rig(tmp_path: Path) -> SqliteRecordRig:
+def sqlite_record_rig(data_path: Path) -> SqliteRecordRig:
     """SQLite."""
-    return SqliteRecordRig(tmp_path / "orders.db")
+    return SqliteRecordRig(data_path / "orders.db")
 
 
 def _behind_a_proxy(server: str, servers: Any) -> Iterator[ServerRecordRig]:

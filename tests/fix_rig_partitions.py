@@ -98,13 +98,13 @@ class PartitionRig:
 
 
 @pytest.fixture
-def sqlite_partition_rig(tmp_path: Path) -> Iterator[PartitionRig]:
+def sqlite_partition_rig(data_path: Path) -> Iterator[PartitionRig]:
     """Four SQLite files, copied by the backup API."""
     from fix_rigs import _Copies
 
     urls, copies = {}, {}
     for home in HOMES:
-        paths = [tmp_path / f"{home}.db", tmp_path / f"copy-of-{home}.db"]
+        paths = [data_path / f"{home}.db", data_path / f"copy-of-{home}.db"]
         for path in paths:
             with contextlib.closing(sqlite3.connect(path)) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
@@ -200,7 +200,7 @@ class ClientPartitionRig(PartitionRig):
 
 
 @pytest.fixture
-def redis_partition_rig(redis_server: Any, tmp_path: Path) -> ClientPartitionRig:
+def redis_partition_rig(redis_server: Any, data_path: Path) -> ClientPartitionRig:
     """Two databases of one Redis primary, each a home; its two replicas are the copies."""
     endpoints, values = [], {}
     for number, (home, replica) in enumerate(zip(HOMES, redis_server.replicas, strict=False)):
@@ -222,7 +222,7 @@ def redis_partition_rig(redis_server: Any, tmp_path: Path) -> ClientPartitionRig
         finally:
             replica.resume_replay()
 
-    return ClientPartitionRig(RedisRig, RedisStore, endpoints, values, hold, tmp_path / "orders.db")
+    return ClientPartitionRig(RedisRig, RedisStore, endpoints, values, hold, data_path / "orders.db")
 
 
 def _redis_value(url: str, key: str) -> Any:
@@ -231,7 +231,7 @@ def _redis_value(url: str, key: str) -> Any:
 
 
 @pytest.fixture
-def memory_partition_rig(tmp_path: Path) -> Iterator[ClientPartitionRig]:
+def memory_partition_rig(data_path: Path) -> Iterator[ClientPartitionRig]:
     """Two worlds in this process, each the owner in its home and a copy in the other."""
     us, kr = HOMES
     with (
@@ -255,7 +255,7 @@ def memory_partition_rig(tmp_path: Path) -> Iterator[ClientPartitionRig]:
                 worlds[home].resume(copy)
 
         values = {home: partial(_memory_value, world, home) for home, world in worlds.items()}
-        yield ClientPartitionRig(MemoryStoreRig, MemoryStore, endpoints, values, hold, tmp_path / "orders.db")
+        yield ClientPartitionRig(MemoryStoreRig, MemoryStore, endpoints, values, hold, data_path / "orders.db")
 
 
 def _memory_value(world: MemoryRegions, home: str, key: str) -> Any:
@@ -263,7 +263,7 @@ def _memory_value(world: MemoryRegions, home: str, key: str) -> Any:
 
 
 @pytest.fixture
-def mongo_partition_rig(mongo: Any, mongo_korean: Any, tmp_path: Path) -> ClientPartitionRig:
+def mongo_partition_rig(mongo: Any, mongo_korean: Any, data_path: Path) -> ClientPartitionRig:
     """Two replica sets, the primary of each in its home, with members in the other region too."""
     sets = dict(zip(HOMES, (mongo, mongo_korean), strict=True))
     endpoints, values = [], {}
@@ -284,7 +284,7 @@ def mongo_partition_rig(mongo: Any, mongo_korean: Any, tmp_path: Path) -> Client
         finally:
             copy.resume_replay()
 
-    return ClientPartitionRig(MongoRig, MongoStore, endpoints, values, hold, tmp_path / "orders.db")
+    return ClientPartitionRig(MongoRig, MongoStore, endpoints, values, hold, data_path / "orders.db")
 
 
 def _mongo_value(servers: Any, database: str, key: str) -> Any:

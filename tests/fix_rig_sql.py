@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy
-from fix_rigs import Rig, wait_until
+from fix_rigs import Rig
 from sqlalchemy import text
 
 from regionkit import Topology
@@ -71,8 +71,7 @@ class SqlStoreRig:
         with engine.begin() as connection:
             connection.execute(text("CREATE TABLE things (name VARCHAR(100) PRIMARY KEY, value VARCHAR(100))"))
         engine.dispose()
-        for url in rig.urls:  # a test may read a copy at once
-            wait_until(lambda url=url: _has_things(url))  # type: ignore[misc]  # a default binds the loop's value
+        rig.wait_for_copies()  # a test may read a copy at once
 
     def topology(self, **store_options: Any) -> Topology:
         """The topology."""
@@ -113,11 +112,3 @@ def mariadb_store_rig(mariadb_rig: Rig) -> SqlStoreRig:
 def mysql_store_rig(mysql_rig: Rig) -> SqlStoreRig:
     """MySQL."""
     return SqlStoreRig(mysql_rig)
-
-
-def _has_things(url: str) -> bool:
-    engine = sqlalchemy.create_engine(url)
-    try:
-        return sqlalchemy.inspect(engine).has_table("things")
-    finally:
-        engine.dispose()

@@ -40,12 +40,20 @@ class Order(Base):
 class Rig:
     """Three regions: the primary in us-east-1, replicas in ap-northeast-2 and eu-west-1."""
 
-    def __init__(self, server: str, urls: list[str], hold: Callable[[], Any], release: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        server: str,
+        urls: list[str],
+        hold: Callable[[], Any],
+        release: Callable[[], Any],
+        wait: Callable[[], Any],
+    ) -> None:
         self.server = server
         self.urls = urls
         self.plain = urls[0]
         self.hold = hold
         self.release = release
+        self.wait_for_copies = wait
 
     def topology(self, **store_options: Any) -> Topology:
         """The topology of the rig; keyword arguments go to the store."""
@@ -128,16 +136,16 @@ class _Copies:
 
 
 @pytest.fixture
-def sqlite_rig(tmp_path: Path) -> Iterator[Rig]:
+def sqlite_rig(data_path: Path) -> Iterator[Rig]:
     """Three SQLite files."""
-    paths = [tmp_path / f"{region}.db" for region in REGIONS]
+    paths = [data_path / f"{region}.db" for region in REGIONS]
     for path in paths:
         with contextlib.closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
     urls = [f"sqlite:///{path}" for path in paths]
     make_tables(urls[0])
     copies = _Copies(paths)
-    yield Rig("sqlite", urls, copies.hold, copies.release)
+    yield Rig("sqlite", urls, copies.hold, copies.release, copies.copy_all)
     copies.stopping.set()
     copies.thread.join()
 
@@ -149,7 +157,7 @@ def postgresql_rig(pg: Any) -> Rig:
     urls = [pg.primary.url_for(name), *(replica.url_for(name) for replica in pg.replicas[:2])]
     make_tables(urls[0])
     pg.wait_for_replicas()
-    return Rig("postgresql", urls, pg.replicas[0].pause_replay, pg.replicas[0].resume_replay)
+    return Rig("postgresql", urls, pg.replicas[0].pause_replay, pg.replicas[0].resume_replay, pg.wait_for_replicas)
 
 
 @pytest.fixture
@@ -159,7 +167,9 @@ def mariadb_rig(mariadb: Any) -> Rig:
     urls = [mariadb.primary.url_for(name), *(replica.url_for(name) for replica in mariadb.replicas[:2])]
     make_tables(urls[0])
     mariadb.wait_for_replicas()
-    return Rig("mariadb", urls, mariadb.replicas[0].pause_replay, mariadb.replicas[0].resume_replay)
+    return Rig(
+        "mariadb", urls, mariadb.replicas[0].pause_replay, mariadb.replicas[0].resume_replay, mariadb.wait_for_replicas
+    )
 
 
 @pytest.fixture
@@ -169,7 +179,7 @@ def mysql_rig(mysql: Any) -> Rig:
     urls = [mysql.primary.url_for(name), *(replica.url_for(name) for replica in mysql.replicas[:2])]
     make_tables(urls[0])
     mysql.wait_for_replicas()
-    return Rig("mysql", urls, mysql.replicas[0].pause_replay, mysql.replicas[0].resume_replay)
+    return Rig("mysql", urls, mysql.replicas[0].pause_replay, mysql.replicas[0].resume_replay, mysql.wait_for_replicas)
 
 
 SQL_BACKENDS = ("sqlite", "postgresql", "mariadb", "mysql")

@@ -15,8 +15,8 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from parsed import PACKAGE, parsed
 
-PACKAGE = Path(__file__).parents[2] / "regionkit"
 PARTS: dict[str, tuple[str, ...]] = {
     "SQLAlchemy": (
         "sqlalchemy.engine.base: _begin_impl _close_impl _commit_impl _connection_commit_impl _connection_rollback_impl",
@@ -129,8 +129,9 @@ def test_a_private_part_of_a_driver_is_there(distribution: str, part: str) -> No
 @cache
 def trees() -> tuple[tuple[str, ast.Module], ...]:
     """Of hand-written modules."""
-    texts = {str(path.relative_to(PACKAGE)): path.read_text() for path in sorted(PACKAGE.rglob("*.py"))}
-    return tuple((file, ast.parse(text)) for file, text in texts.items() if not text.startswith("# Generated"))
+    return tuple(
+        (str(path.relative_to(PACKAGE)), tree) for path, text, tree in parsed() if not text.startswith("# Generated")
+    )
 
 
 @cache

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from parsed import PACKAGE, parsed
 
-PACKAGE = Path(__file__).parents[2] / "regionkit"
 DRIVERS = frozenset(
     {"psycopg", "pymysql", "aiomysql", "aiosqlite", "redis", "sqlalchemy", "pymongo", "bson", "cassandra"}
 )
@@ -83,7 +83,7 @@ def is_module(name: str) -> bool:
     return path.with_suffix(".py").exists() or path.is_dir()
 
 
-def imports(path: Path) -> Iterator[Import]:
+def imports(path: Path, tree: ast.Module) -> Iterator[Import]:
     module = module_of(path)
 
     def walk(node: ast.AST, typing: bool, in_function: bool) -> Iterator[Import]:
@@ -103,12 +103,12 @@ def imports(path: Path) -> Iterator[Import]:
                 function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
                 yield from walk(child, typing, in_function or function)
 
-    yield from walk(ast.parse(path.read_text()), False, False)
+    yield from walk(tree, False, False)
 
 
 @cache
 def all_imports() -> tuple[Import, ...]:
-    return tuple(found for path in sorted(PACKAGE.rglob("*.py")) for found in imports(path))
+    return tuple(found for path, _, tree in parsed() for found in imports(path, tree))
 
 
 def ours() -> list[Import]:

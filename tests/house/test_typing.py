@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -38,14 +37,9 @@ REVEALED = [
 ]
 
 
-def test_blocks_are_typed_by_their_store(tmp_path: Path) -> None:
+def test_blocks_are_typed_by_their_store(checked: dict[str, str]) -> None:
     """SqlStore gives a Session or a Connection, in both forms; a plain name gives Any."""
-    path = tmp_path / "snippet.py"
-    path.write_text(SNIPPET)
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", str(tmp_path), str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    revealed = [line.split('"')[1] for line in done.stdout.splitlines() if "Revealed type" in line]
-    assert revealed == REVEALED, done.stdout
+    assert _revealed(checked["blocks"]) == REVEALED, checked
 
 
 CACHES = """
@@ -82,14 +76,9 @@ HELD = [
 ]
 
 
-def test_caches_are_typed_by_their_kind(tmp_path: Path) -> None:
+def test_caches_are_typed_by_their_kind(checked: dict[str, str]) -> None:
     """Without an annotation, where a checker knows the kind as a class; and no error."""
-    path = tmp_path / "snippet.py"
-    path.write_text(CACHES)
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", str(tmp_path), str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    revealed = [line.split('"')[1] for line in done.stdout.splitlines() if "Revealed type" in line]
-    assert (revealed, "error" in done.stdout) == (HELD, False), done.stdout
+    assert (_revealed(checked["caches"]), "error" in checked["caches"]) == (HELD, False), checked
 
 
 MESSAGES = """
@@ -133,11 +122,28 @@ FIT = [
 ]
 
 
-def test_each_inbox_and_source_fits_a_consumer(tmp_path: Path) -> None:
+def test_each_inbox_and_source_fits_a_consumer(checked: dict[str, str]) -> None:
     """Whatever the application has: a type checker takes it where a consumer or a relay does."""
-    path = tmp_path / "snippet.py"
-    path.write_text(MESSAGES)
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", str(tmp_path), str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    revealed = [line.split('"')[1] for line in done.stdout.splitlines() if "Revealed type" in line]
-    assert (revealed, "error" in done.stdout) == (FIT, False), done.stdout
+    assert (_revealed(checked["messages"]), "error" in checked["messages"]) == (FIT, False), checked
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the type checker says of each text, asked once: it reads the whole package for the first of them."""
+    folder = tmp_path_factory.mktemp("typing")
+    texts = {"blocks": SNIPPET, "caches": CACHES, "messages": MESSAGES}
+    for name, text in texts.items():
+        (folder / f"{name}.py").write_text(text)
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", str(folder / "cache")]
+    done = subprocess.run(
+        [*command, *(str(folder / f"{name}.py") for name in texts)], capture_output=True, text=True, check=False
+    )
+    lines = done.stdout.splitlines()
+    assert {line.partition(".py:")[0] for line in lines} <= {str(folder / name) for name in texts}, (
+        done.stdout + done.stderr
+    )
+    return {name: "\n".join(line for line in lines if line.startswith(f"{folder / name}.py:")) for name in texts}
+
+
+def _revealed(said: str) -> list[str]:
+    return [line.split('"')[1] for line in said.splitlines() if "Revealed type" in line]
