@@ -72,8 +72,11 @@ def on_stale_steps(steps: OnStale | Sequence[OnStale] | None) -> tuple[OnStale, 
     """
     if steps is None:
         return ON_STALE
-    many = steps if isinstance(steps, Iterable) else ()
-    walk: tuple[OnStale, ...] = (steps,) if isinstance(steps, str) else tuple(many)
+    walk: tuple[OnStale, ...] = ()
+    if isinstance(steps, str):
+        walk = (steps,)
+    elif isinstance(steps, Iterable):
+        walk = tuple(steps)
     wrong = [step for step in walk if step not in _STEPS]
     if wrong or not walk:
         raise ConfigurationError(
