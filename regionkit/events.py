@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from regionkit.messaging.events import (
         CaseAdmitted,
         ClinicFailed,
+        ConsumerBroken,
         ConsumerEvent,
         ConsumerHalted,
         ConsumerPaused,
@@ -117,6 +118,7 @@ __all__ = [  # noqa: RUF022 - by pillar
     # messaging
     "CaseAdmitted",
     "ClinicFailed",
+    "ConsumerBroken",
     "ConsumerEvent",
     "ConsumerHalted",
     "ConsumerPaused",
@@ -164,6 +166,7 @@ __getattr__, __dir__ = lazy_names(
         "CommitDecided": "transactions.events",
         "CommitFoundOut": "transactions.events",
         "ConsumerEvent": "messaging.events",
+        "ConsumerBroken": "messaging.events",
         "ConsumerHalted": "messaging.events",
         "ConsumerPaused": "messaging.events",
         "ConsumerResumed": "messaging.events",

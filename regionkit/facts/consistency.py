@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Literal
 
@@ -72,7 +72,11 @@ def on_stale_steps(steps: OnStale | Sequence[OnStale] | None) -> tuple[OnStale, 
     """
     if steps is None:
         return ON_STALE
-    walk: tuple[OnStale, ...] = (steps,) if isinstance(steps, str) else tuple(steps)
+    walk: tuple[OnStale, ...] = ()
+    if isinstance(steps, str):
+        walk = (steps,)
+    elif isinstance(steps, Iterable):
+        walk = tuple(steps)
     wrong = [step for step in walk if step not in _STEPS]
     if wrong or not walk:
         raise ConfigurationError(

@@ -10,11 +10,13 @@
 | the handler raised, or took too long         | again in place for `IN_PLACE` s, then a case; acknowledge when it is committed |
 | duplicate, held, tombstone                   | acknowledge |
 | a part was committed, by the handler itself    | a case, in doubt; acknowledge when it is committed |
+| an error that no rule names                  | a case where it can be one, else give back, paced; the others go on |
 | a gap before it                              | aside until what is before it came, at most `gap_wait`; then park the key |
 """
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import Enum
@@ -23,22 +25,23 @@ from typing import Any
 import msgspec
 
 from regionkit.core.clock import Clock
-from regionkit.core.concurrency_async import AsyncLock, asleep
+from regionkit.core.concurrency_async import AsyncLock, asleep, astray
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event, crash_point
+from regionkit.errors import ConfigurationError, UsageError
 from regionkit.messaging.admitting_async import MISMATCH, OVERTAKEN, ROWS_WITHIN, AsyncAdmitting, Taken
 from regionkit.messaging.case import NO_ERROR, Failed, failed
 from regionkit.messaging.consumer_options import Options
 from regionkit.messaging.counters import Counters
 from regionkit.messaging.delivery import Intake, Judged, Verdict, take
 from regionkit.messaging.envelope import Envelope, Malformed, Message, fingerprint, message_of, stored_id
-from regionkit.messaging.events import ConsumerHalted
+from regionkit.messaging.events import ConsumerBroken, ConsumerHalted
 from regionkit.messaging.handlers import Handler, Handlers, fewest, longest
 from regionkit.messaging.inboxes.inbox_async import AsyncInbox
 from regionkit.messaging.outside_async import AsyncErrand, AsyncOutside, key_outside
 from regionkit.messaging.runs_async import DOWN, AsyncRuns, Ended, Run
 
-__all__ = ["AsyncApplier", "Halted", "Step"]
+__all__ = ["AsyncApplier", "Halted", "Step", "is_unforeseen"]
 
 IN_PLACE = 1.0
 """Seconds for which a failing message is run again while its lane waits; then it waits in the hospital."""
@@ -46,6 +49,8 @@ FIRST_PAUSE = 0.05
 """Seconds before the first run in place after an error."""
 IN_DOUBT_WITHIN, LONGEST_PAUSE = 600.0, 5.0
 """Seconds for which the case of a doubt is tried again while the store is away, and between two tries."""
+PLACES = 4
+"""Places of a traceback that an event names: one of them is ours."""
 SWALLOWED = 3
 """Runs whose COMMIT was answered by a rollback although the handler had returned: then it swallows an error."""
 
@@ -57,10 +62,17 @@ class Step(Enum):
     BACK = "back"
     ASIDE = "aside"
     PAUSE = "pause"
+    BROKEN = "broken"
 
 
 class Halted(Exception):
     """The consumer stops at this message, as it was asked to."""
+
+
+def is_unforeseen(error: BaseException) -> bool:
+    """Whether no rule names an error. What ends a consumer is no such error: a halt, or a fault of its configuration."""
+    known = isinstance(error, Halted | ConfigurationError | UsageError)
+    return astray(error) or (isinstance(error, Exception) and not known)
 
 
 _TURNED_AWAY = {
@@ -69,7 +81,9 @@ _TURNED_AWAY = {
     Intake.EXPIRED: ("expired", "expired"),
     Intake.UNHANDLED: ("unhandled", "unhandled"),
 }
-_DIED = Failed("", "its handler was started, and each time the process died or was lost", "", "crashed")
+_DIED = Failed(
+    "", "it was started, and each time the process died, was lost, or met an error that no rule names", "", "crashed"
+)
 
 
 def _nothing() -> None:
@@ -113,6 +127,32 @@ class AsyncApplier:
         except DOWN as error:
             self.away = f"{type(error).__name__}: {error}"
             return Step.PAUSE
+        except BaseException as error:
+            if not is_unforeseen(error):
+                raise
+            self.note(error)
+            return await self._broken(taken, error)
+
+    def note(self, error: BaseException) -> None:
+        """An error that no rule names was met."""
+        self.counters.add("broken")
+        frames = reversed(traceback.extract_tb(error.__traceback__)[-PLACES:])
+        where = ", ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames)
+        self.tell(ConsumerBroken(self.options.name, type(error).__name__, where))
+
+    async def _broken(self, taken: Taken, error: BaseException) -> Step:
+        """It counts as a run, and the hospital tries it again. Of an effect outside, the claim says more when it comes again."""
+        try:
+            envelope = taken.envelope
+            handlers = () if taken.malformed is not None or envelope.tomb else self.handlers.of(envelope.type)
+            inside = bool(handlers) and handlers[0].effect == "transaction"
+            if inside and self.intake(envelope, handled=True) is Intake.TAKEN:
+                return await self._give_up(taken, 1, fewest(handlers), error)
+        except BaseException as another:
+            if not is_unforeseen(another):
+                raise
+            self.note(another)
+        return Step.BROKEN
 
     async def close_gap(self, taken: Taken) -> Step:
         """What leads up to it has not come in time."""
@@ -227,6 +267,8 @@ class AsyncApplier:
         if ended.run is Run.COMMITTED and ended.judged.verdict is Verdict.APPLY:
             self.counters.add(counted)
             return Step.ACK
+        if ended.run is Run.FAILED and ended.error is not None:
+            raise ended.error
         return await self._follow(taken, ended)
 
     async def _follow(self, taken: Taken, ended: Ended) -> Step:

@@ -31,6 +31,7 @@ class Summary:
         seen: messages of other homes that this region's copy shows as applied.
         reruns: runs again after a deadlock or a lost connection; no attempts.
         given_back: deliveries that were given back to the source.
+        broken: times that a message met an error that no rule names: it became a case, or was given back.
     """
 
     applied: int = 0
@@ -51,6 +52,7 @@ class Summary:
     seen: int = 0
     reruns: int = 0
     given_back: int = 0
+    broken: int = 0
 
     def __sub__(self, other: Summary) -> Summary:
         return Summary(**{f.name: getattr(self, f.name) - getattr(other, f.name) for f in fields(self)})

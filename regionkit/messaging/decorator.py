@@ -65,7 +65,7 @@ def idempotent(
         name: of the function in the store; else its module and qualified name. With a name it can be moved and renamed.
         lease: seconds after which a call that died is over; it is kept alive while the function runs.
         short_lease: take a lease under 10 s.
-        wait_timeout: seconds to wait for another's call.
+        wait_timeout: seconds to wait for another's call, the store's answers counted; it has 1 s for the last one.
         store_errors: exceptions that are outcomes: they are kept, and raised again for repeats.
         store_result: keep the result; else repeats raise ResultNotStored.
         cipher: encrypts what is kept, as a Fernet does.

@@ -10,6 +10,7 @@ from regionkit.core.events import Event
 __all__ = [
     "CaseAdmitted",
     "ClinicFailed",
+    "ConsumerBroken",
     "ConsumerEvent",
     "ConsumerHalted",
     "ConsumerPaused",
@@ -91,6 +92,20 @@ class ConsumerPaused(ConsumerEvent, frozen=True, gc=False):
 
 class ConsumerResumed(ConsumerEvent, frozen=True, gc=False):
     """They answer again."""
+
+
+class ConsumerBroken(ConsumerEvent, frozen=True, gc=False):
+    """A message met an error that no rule names: it becomes a case, or is given back. The consumer goes on with the others.
+
+    Attributes:
+        error: its class.
+        where: the last places of its traceback, the innermost first.
+    """
+
+    level: ClassVar[int] = logging.ERROR
+
+    error: str
+    where: str
 
 
 class ConsumerHalted(ConsumerEvent, frozen=True, gc=False):

@@ -5,6 +5,7 @@
    record in its lease: whoever comes after that is in doubt, as after a crash.
 3. Only the store's clock decides that a lease is over. Whoever waits asks again, and runs only what it has claimed.
 4. A call whose record was taken over meanwhile gives no result: another's is the one that counts.
+5. One deadline bounds all questions before the function runs: `wait_timeout`, and `ANSWER_LEAST` for the last answer.
 """
 
 from __future__ import annotations
@@ -46,7 +47,11 @@ IS_ASYNC = True
 LOG = logging.getLogger("regionkit.messaging")
 
 ASK_WITHIN = 5.0
-"""Seconds that the store may take for one answer."""
+"""Seconds that the store may take for one answer, and for the first one where nobody waits for another's call."""
+ANSWER_LEAST = 1.0
+"""Seconds that the store has for an answer, however little time is left to wait: a first connection from afar takes as long."""
+ASKED_AGAIN = 0.1
+"""Seconds that must be left to ask again what became of a claim."""
 FINISH_WITHIN = 10.0
 """Seconds for which "done" is tried to be written: a store that fails over is back by then, mostly. The lease is kept alive."""
 FIRST_POLL, LONGEST_POLL = 0.02, 0.5
@@ -105,15 +110,21 @@ class AsyncKeyedCall:
         now = SYSTEM_CLOCK.monotonic
         since = now()
         claims = self._records.claims
+        waits = options.in_progress == "wait"
+        until = since + (options.wait_timeout if waits else 0.0)
+        within = min(ASK_WITHIN, max(options.wait_timeout, ANSWER_LEAST)) if waits else ASK_WITHIN
         try:
-            answer = await claims.claim(wish, within=ASK_WITHIN)
+            answer = await claims.claim(wish, within=within)
         except OutcomeUnknown:
-            answer = await claims.claim(wish, within=ASK_WITHIN)  # the same wish is the same claim
+            left = since + within - now()
+            if left < ASKED_AGAIN:
+                raise
+            answer = await claims.claim(wish, within=left)  # the same wish is the same claim
         if type(answer) is Busy:
             self._check_reentry(wish)
-            if options.in_progress == "wait":
+            if waits:
                 self._check_loop()
-            until, pause = now() + (options.wait_timeout if options.in_progress == "wait" else 0.0), FIRST_POLL
+            pause = FIRST_POLL
             while type(answer) is Busy:
                 left = until - now()
                 if left <= 0.0:
@@ -124,7 +135,7 @@ class AsyncKeyedCall:
                 await asleep(min(pause, left, answer.retry_after))
                 pause = min(pause * 1.5, LONGEST_POLL)
                 since = now()
-                answer = await claims.claim(wish, within=ASK_WITHIN)
+                answer = await claims.claim(wish, within=min(ASK_WITHIN, max(until - since, ANSWER_LEAST)))
         if type(answer) is Mismatch:
             self._check_reentry(wish)
         if type(answer) is Won:
@@ -206,14 +217,14 @@ class AsyncKeyedCall:
 
     async def _done(self, watch: AsyncWatch, kept: bytes | None) -> None:
         claims, wish = self._records.claims, watch.wish
-        until, pause = 0.0, FIRST_POLL
+        until, pause = SYSTEM_CLOCK.monotonic() + FINISH_WITHIN, FIRST_POLL
         while True:
+            within = min(ASK_WITHIN, until - SYSTEM_CLOCK.monotonic())
             try:
-                if await claims.step("complete", wish, watch.fence, result=kept, within=ASK_WITHIN):
+                if await claims.step("complete", wish, watch.fence, result=kept, within=within):
                     return
                 break
             except BackendError as error:
-                until = until or SYSTEM_CLOCK.monotonic() + FINISH_WITHIN
                 if SYSTEM_CLOCK.monotonic() + pause >= until:
                     raise InDoubt(
                         f"{self._what} has run, but this could not be recorded.",

@@ -327,6 +327,8 @@ class Outside:
         until, pause = SYSTEM_CLOCK.monotonic() + ROWS_WITHIN, FIRST_PAUSE
         while True:
             ended = self._runs.run(errand.begin, (), None, ROWS_WITHIN, dry=dry)
+            if ended.run is Run.FAILED and ended.error is not None:  # by no handler: nobody has foreseen it
+                raise ended.error
             if ended.run is not Run.TRANSIENT or SYSTEM_CLOCK.monotonic() >= until:
                 return ended
             sleep(pause * (0.5 + self._chance.random()))
@@ -336,7 +338,7 @@ class Outside:
         """A step that may fail: the lease ends by itself."""
         try:
             self._records.claims.step(step, watch.wish, watch.fence, within=ASK_WITHIN)
-        except BackendError as error:
+        except Exception as error:
             LOG.warning("the claim of a message was not released and stays until its lease expires: %s", error)
 
 

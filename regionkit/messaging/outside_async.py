@@ -328,6 +328,8 @@ class AsyncOutside:
         until, pause = SYSTEM_CLOCK.monotonic() + ROWS_WITHIN, FIRST_PAUSE
         while True:
             ended = await self._runs.run(errand.begin, (), None, ROWS_WITHIN, dry=dry)
+            if ended.run is Run.FAILED and ended.error is not None:  # by no handler: nobody has foreseen it
+                raise ended.error
             if ended.run is not Run.TRANSIENT or SYSTEM_CLOCK.monotonic() >= until:
                 return ended
             await asleep(pause * (0.5 + self._chance.random()))
@@ -337,7 +339,7 @@ class AsyncOutside:
         """A step that may fail: the lease ends by itself."""
         try:
             await self._records.claims.step(step, watch.wish, watch.fence, within=ASK_WITHIN)
-        except BackendError as error:
+        except Exception as error:
             LOG.warning("the claim of a message was not released and stays until its lease expires: %s", error)
 
 

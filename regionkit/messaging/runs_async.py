@@ -4,7 +4,8 @@
 2. What the handler raised itself is the application's; what the unit made of an error of its own connection is the server's.
 3. A deadlock or a serialization failure, wherever it struck, is nobody's fault: the unit says so (`conflict`).
 4. Where a handler has committed a part, by a text or by DDL that does, and not come to a good end, all of it is in doubt.
-5. "Committed" is reported only when the answer to COMMIT has arrived and says so.
+5. An error that no rule names is a failure of the message, wherever it struck: a store that is away says so in words of ours.
+6. "Committed" is reported only when the answer to COMMIT has arrived and says so.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from regionkit.errors import (
     DeadlineExceeded,
     Fenced,
     NoEligibleEndpoint,
+    RegionKitError,
     RegionUnavailable,
     TransactionRolledBack,
     UsageError,
@@ -172,4 +174,5 @@ def _came_of(error: BaseException, outcome: list[Committed], own: list[BaseExcep
         return Run.TRANSIENT if own or not called else Run.UNDONE
     if isinstance(error, DeadlineExceeded):
         return Run.FAILED if called else Run.BUSY
-    return Run.UNAVAILABLE if isinstance(error, DOWN) or not called else Run.FAILED
+    away = isinstance(error, DOWN) or (not called and isinstance(error, RegionKitError))
+    return Run.UNAVAILABLE if away else Run.FAILED

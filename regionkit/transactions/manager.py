@@ -291,16 +291,19 @@ class TransactionManager:
             coordinator.give_up(CLOSED)
         left = tuple(sorted({*ground.coordinators, *(tx.gtrid for tx in list(ground.begun.values()))}))
         if self._recovery is not None:
-            self._recovery.stop()
-        ground.supervisor.stop()
+            self._recovery.stop(self._left(until))
+        ground.supervisor.stop(self._left(until))
         try:
-            ground.flush(self._deadline(max(1.0, until - ground.clock.monotonic())))
+            ground.flush(self._deadline(max(1.0, self._left(until))))
         except RegionKitError as error:
             ground.not_acknowledged(error)  # recovery asks the markers
         for participant in ground.participants.values():
             participant.close()
         ground.log.close()
         return left
+
+    def _left(self, until: float) -> float:
+        return max(0.0, until - self._ground.clock.monotonic())
 
     def _open_elsewhere(self) -> bool:
         own = caller()

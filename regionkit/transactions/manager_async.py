@@ -292,16 +292,19 @@ class AsyncTransactionManager:
             coordinator.give_up(CLOSED)
         left = tuple(sorted({*ground.coordinators, *(tx.gtrid for tx in list(ground.begun.values()))}))
         if self._recovery is not None:
-            await self._recovery.stop()
-        await ground.supervisor.stop()
+            await self._recovery.stop(self._left(until))
+        await ground.supervisor.stop(self._left(until))
         try:
-            await ground.flush(self._deadline(max(1.0, until - ground.clock.monotonic())))
+            await ground.flush(self._deadline(max(1.0, self._left(until))))
         except RegionKitError as error:
             ground.not_acknowledged(error)  # recovery asks the markers
         for participant in ground.participants.values():
             await participant.close()
         await ground.log.close()
         return left
+
+    def _left(self, until: float) -> float:
+        return max(0.0, until - self._ground.clock.monotonic())
 
     def _open_elsewhere(self) -> bool:
         own = acaller()

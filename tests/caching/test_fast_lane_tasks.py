@@ -105,6 +105,23 @@ async def test_a_connection_that_is_given_up_still_answers_and_gives_its_permit_
     assert free == pool.size, "each permit came back"
 
 
+async def test_a_short_question_is_not_bound_by_the_time_of_a_longer_one(redis_server: RedisServers) -> None:
+    """Neither of one that waits before it, nor of one that was answered long ago."""
+    async with cache_of(redis_server) as cache:
+        pool = await filled(cache)
+        owner = pool.lane._line._connection.greeted
+        assert await pool.lane.ask(owner, ("PING",), 60.0) in ("PONG", b"PONG")
+        redis_server.primary.freeze()
+        try:
+            long = asyncio.ensure_future(pool.lane.ask(owner, ("PING",), 60.0))
+            await asyncio.sleep(0.01)
+            with pytest.raises(redis.exceptions.TimeoutError):
+                await asyncio.wait_for(pool.lane.ask(owner, ("PING",), 0.2), 5.0)
+            assert isinstance((await asyncio.gather(long, return_exceptions=True))[0], redis.exceptions.TimeoutError)
+        finally:
+            redis_server.primary.thaw()
+
+
 async def test_closing_the_cache_ends_those_who_wait(redis_server: RedisServers) -> None:
     """They find nothing, at once."""
     cache = cache_of(redis_server)

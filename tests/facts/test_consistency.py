@@ -41,7 +41,7 @@ def test_steps_are_one_word_or_several_in_order() -> None:
     assert on_stale_steps(["next", "raise"]) == ("next", "raise")
 
 
-@pytest.mark.parametrize("steps", ["wiat", "", [], ["wait", "late"]])
+@pytest.mark.parametrize("steps", ["wiat", "", [], ["wait", "late"], 5])
 def test_an_unknown_step_or_none_at_all_is_refused(steps: Any) -> None:
     """It would be ignored, and the read would be served otherwise than asked."""
     with pytest.raises(ConfigurationError, match="on_stale="):

@@ -126,6 +126,9 @@ class AsyncBlockSession(AsyncClientSession):
         super()._apply_to(command, is_retryable, read_preference, conn)
         handle.used = True
 
+    def _end_implicit_session(self) -> None:
+        """Of pymongo 4.13, at the end of a cursor whose session nobody passed: it is the block's, and lasts as long."""
+
     def _update_read_concern(self, cmd: MutableMapping[str, Any], conn: Any) -> None:
         concern = cmd.get("readConcern") or {}
         level = concern.get("level", "")
@@ -177,7 +180,7 @@ class AsyncBlockClient(AsyncMemberClient):
             )
         return self._session
 
-    def _tmp_session(self, session: Any) -> Any:
+    def _tmp_session(self, session: Any, close: bool = True) -> Any:  # `close` is of pymongo 4.13
         if session is not None and session is not self._session:
             self._ensure_session(session)
         return self._lent
@@ -201,6 +204,8 @@ class AsyncBlockClient(AsyncMemberClient):
         **more: Any,
     ) -> Any:
         """Every operation comes through here, and is run once; only the end of a transaction is safe to ask for twice."""
+        if session is not None and session is not self._session:  # pymongo 4.13 asks nobody about a cursor's
+            self._ensure_session(session)
         handle = self._handle
         left = await handle.ready()
         ends, own_ends = time.monotonic() + left, _csot.get_deadline()

@@ -2,7 +2,7 @@
 
 1. The connection is one of the pool, introduced and greeted as all are; its permit is held while the lane has it. What is asked
    in one round of the loop goes out as one message behind the first, and answers are given out in the order of the questions.
-2. Every question has its time. When the answer to the first one in the row has not come by then, the connection is closed, and
+2. Every question has its time. When the answer to any one in the row has not come by then, the connection is closed, and
    all that was asked on it is unanswered. A loop that was busy reads what has come before it looks at the time.
 3. Who is cancelled leaves its place in the row: what was asked is done all the same, and its answer is given to nobody.
 4. Where there is no connection at hand, or the row is long, the answer is NotImplemented: the pool's `ask` is the way.
@@ -91,6 +91,7 @@ class _Line(asyncio.Protocol):
         self._pool = pool
         self._out: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._looks_at = 0.0
         self._over = self._retired = self._sending = False
         self.waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._reader: Any = hiredis.Reader(replyError=connection.as_error, notEnoughData=_NOTHING)
@@ -104,17 +105,23 @@ class _Line(asyncio.Protocol):
 
     def asked(self, command: bytes, seconds: float) -> asyncio.Future[Any]:
         """The answer that is to come."""
-        future = self._loop.create_future()
-        self.waiting.append((self._loop.time() + seconds, future))
+        future, until = self._loop.create_future(), self._loop.time() + seconds
+        self.waiting.append((until, future))
         if self._sending:
             self._out.append(command)
         else:
             self._sending = True
             self._transport.write(command)  # the server works at it while the others of this round are asked
             self._loop.call_soon(self._send)
-        if self._timer is None:
-            self._timer = self._loop.call_later(seconds, self._look)
+        if self._timer is None or until < self._looks_at:
+            self._look_at(until)
         return future
+
+    def _look_at(self, when: float) -> None:
+        if self._timer is not None:  # of a question with more time
+            self._timer.cancel()
+        self._looks_at = when
+        self._timer = self._loop.call_at(when, self._look)
 
     def _send(self) -> None:
         self._sending = False
@@ -123,13 +130,13 @@ class _Line(asyncio.Protocol):
             self._transport.write(b"".join(out))
 
     def _look(self) -> None:
-        """The time of the first in the row is over, or was when the timer was set."""
+        """The time of one in the row is over, or was when the timer was set."""
         self._timer = None
         if not self.waiting:
             return
-        left = self.waiting[0][0] - self._loop.time()
-        if left > 0.0:
-            self._timer = self._loop.call_later(left, self._look)
+        first = min(until for until, _ in self.waiting)
+        if first > self._loop.time():
+            self._look_at(first)
         else:
             self.end(redis.exceptions.TimeoutError, "no answer came in time")
 

@@ -23,7 +23,7 @@ from regionkit.contract.interrupted import interruption
 from regionkit.core.deadline import Deadline
 from regionkit.facts.position import Position, later
 
-__all__ = ["SESSION_TRACK", "Bounded", "BoundedState", "WaitExpired", "changes"]
+__all__ = ["SESSION_TRACK", "Bounded", "BoundedState", "Connects", "WaitExpired", "changes"]
 
 RESOLUTION = 0.02
 """How exactly the wait for one packet ends at the deadline, seconds: setting a socket's limit costs a call."""
@@ -287,3 +287,34 @@ class Bounded(BoundedState, pymysql.connections.Connection):  # type: ignore[mis
         ok = super()._read_ok_packet()
         self._track(ok.message, ok.server_status)
         return ok
+
+
+class Connects(pymysql.connections.Connection):  # type: ignore[misc]  # PyMySQL ships no types
+    """PyMySQL's connection, made within a deadline: a handshake has several reads, and each has the driver's limit for itself."""
+
+    _by: Deadline | None = None
+    _read_timeout: float | None
+    _write_timeout: float | None
+
+    def connect_by(self, deadline: Deadline) -> None:
+        """Connect; afterwards the limits are the driver's own again."""
+        limits = self._read_timeout, self._write_timeout
+        self._by = deadline
+        try:
+            self.connect()
+        except pymysql.err.OperationalError as error:
+            if deadline.remaining() > 0.0:
+                raise
+            raise WaitExpired(CR.CR_SERVER_LOST, "the deadline passed while connecting") from error
+        finally:
+            del self._by
+            self._read_timeout, self._write_timeout = limits
+
+    def _read_packet(self, *args: Any) -> Any:
+        if self._by is not None:
+            left = self._by.remaining()
+            if left <= 0.0:
+                self._force_close()
+                raise WaitExpired(CR.CR_SERVER_LOST, "the deadline passed while connecting")
+            self._read_timeout = self._write_timeout = left
+        return super()._read_packet(*args)

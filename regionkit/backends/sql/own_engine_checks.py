@@ -17,7 +17,7 @@ from regionkit.topology import SqlStore, sql_url
 
 __all__ = ["declared", "is_furnished", "plain_engine", "server_for"]
 
-HARMLESS = ("sqlalchemy.", "opentelemetry.")
+HARMLESS = ("sqlalchemy.", "opentelemetry.", "regionkit.")
 """Begin the modules of listeners that set nothing on a connection which a new one of the same engine would not have."""
 
 

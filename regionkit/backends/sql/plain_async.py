@@ -7,7 +7,7 @@
    pg8000 and others serve routing and `enlist`, where no wait has to be ended.
 3. What the engine's listeners set on a connection cannot all be put back (nothing lists a server's settings of custom names),
    and may be the tenant of the moment: such a connection serves one branch of a global transaction, and is closed.
-4. How long making a connection may take is the engine's to say (`connect_timeout`, `pool_timeout`).
+4. Making a connection ends at the deadline too, unless the engine has a `creator`: then it says how long that may take.
 5. SQLite is opened anew by its path: its connections are of a class that cannot be changed.
 """
 
@@ -22,6 +22,7 @@ from regionkit.backends.sql.adopted import adopt_mariadb, adopt_postgres
 from regionkit.backends.sql.bridge_async import AsyncEngine
 from regionkit.backends.sql.driver import as_driver
 from regionkit.backends.sql.endpoint_async import AsyncSqlEndpoint
+from regionkit.backends.sql.own_connecting import bound_connecting
 from regionkit.backends.sql.own_engine_checks import is_furnished, plain_engine
 from regionkit.backends.sql.server import SqlContext
 from regionkit.contract.capabilities import Capabilities
@@ -43,7 +44,7 @@ KNOWN = {
 
 NOTES = (
     "connections are made by the application's engine and then kept in a pool of regionkit's: each counts on the server",
-    "making a connection takes as long as the engine allows; waits on it end at the deadline",
+    "a connection is made within the deadline, unless the engine has a creator=; waits on it end there",
     "a promotion is not proved there",
 )
 
@@ -72,6 +73,7 @@ class AsyncPlainSqlEndpoint(AsyncSqlEndpoint):
                 fix="give an engine of a file.",
             )
         endpoint = Endpoint(context.endpoint.region, context.endpoint.role, KNOWN[self._driver].format(database))
+        bound_connecting(self._given)
         super().__init__(replace(context, endpoint=endpoint.named(context.endpoint.id)))
 
     def declare(self, capabilities: Capabilities) -> Capabilities:

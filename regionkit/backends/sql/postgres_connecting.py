@@ -10,7 +10,7 @@ import psycopg
 
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed
 
-__all__ = ["AsyncConnects", "WaitExpired", "bounded_connect"]
+__all__ = ["AsyncConnects", "Connects", "WaitExpired", "bounded_connect"]
 
 
 class WaitExpired(DeadlinePassed, psycopg.OperationalError):
@@ -33,6 +33,14 @@ def bounded_connect(gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
             ready = yield gen.send(ready)
     except StopIteration as done:
         return done.value
+
+
+class Connects(psycopg.Connection[Any]):
+    """A psycopg connection that is made like this, in threads."""
+
+    @classmethod
+    def _connect_gen(cls, conninfo: str = "", **options: Any) -> Any:  # psycopg 3.2 gives a time-out
+        return bounded_connect(super()._connect_gen(conninfo, **options))
 
 
 class AsyncConnects(psycopg.AsyncConnection[Any]):
