@@ -125,7 +125,8 @@ class AsyncBatches:
             if applied:
                 await _apply(handler, applied, db, found)
 
-        return await self._applier.runs.run(begin, (Handler(handler.type, call),), None, handler.timeout)
+        one, core = (Handler(handler.type, call),), handler.fused is not None
+        return await self._applier.runs.run(begin, one, None, handler.timeout, core=core)
 
     async def _with_claim(self, unit: Any, handler: Handler, taken: Taken, message: Message, found: _Found) -> bool:
         """Whether claim and effect went as one statement."""
