@@ -104,8 +104,8 @@ class Spread:
 class Row:
     """One line of the table.
 
-    `way`: what is done with the candidate and its peer. `most`: the target. `unit`: microseconds that count as one, and
-    their name.
+    `way`: what is done with the candidate and its peer. `most`, `least`: the target. `unit`: microseconds that count as
+    one, and their name.
     """
 
     what: str
@@ -114,6 +114,11 @@ class Row:
     way: Literal["ratio", "difference", "time"] = "ratio"
     most: float | None = None
     unit: tuple[float, str] = (1.0, "us")
+    least: float | None = None
+
+    def missed(self, value: float) -> bool:
+        """Whether `value` is not what was wanted."""
+        return (self.most is not None and value > self.most) or (self.least is not None and value < self.least)
 
     def value(self, spreads: Mapping[str, Spread]) -> float:
         """The median over the rounds."""
@@ -263,7 +268,7 @@ class Report:
         for row in rows:
             value = row.value(spreads)
             line = {**asdict(row), "what": prefix + row.what, "value": value}
-            line["missed"] = row.most is not None and value > row.most
+            line["missed"] = row.missed(value)
             line["candidate"], line["peer"] = prefix + row.candidate, row.peer and prefix + row.peer
             self._lines.append(line)
         self._candidates.update({prefix + name: spread.summary() for name, spread in spreads.items()})
@@ -272,9 +277,8 @@ class Report:
         self, what: str, value: float, unit: str, *, most: float | None = None, least: float | None = None
     ) -> None:
         """A row of something that is counted, not timed. `most` or `least`: the target."""
-        row = Row(what, what, way="time", most=most, unit=(1.0, unit))
-        missed = (most is not None and value > most) or (least is not None and value < least)
-        self._lines.append({**asdict(row), "value": value, "least": least, "missed": missed})
+        row = Row(what, what, way="time", most=most, unit=(1.0, unit), least=least)
+        self._lines.append({**asdict(row), "value": value, "missed": row.missed(value)})
 
     def note(self, text: str) -> None:
         """A line under the tables."""

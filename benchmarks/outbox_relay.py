@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import redis
@@ -17,12 +16,11 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from benchmarks.harness import Candidate, Report, Row, Settings, measure
-from regionkit.core.deadline import Deadline
 from regionkit.messaging import Outbox, Relay
-from regionkit.messaging.sources.source import Sent, SourceFacts
+from regionkit.messaging.sources import RedisStream
 from regionkit.testing import servers
 
-BACKLOG = 20_000
+BACKLOG = 60_000
 KEYS = 10_000
 MOST_US = 1e6 / 40_000
 PAYLOAD = "x" * 180
@@ -30,43 +28,25 @@ PAYLOAD = "x" * 180
 PUBLISHES = 20
 
 
-class Stream:
-    """A target: a Redis stream, a pipeline a batch."""
-
-    name = "bench"
-    facts = SourceFacts("redis stream", float("inf"), None)
-
-    def __init__(self, url: str) -> None:
-        self.client = redis.Redis.from_url(url)
-
-    def publish(self, bodies: Sequence[tuple[str | None, bytes]], deadline: Deadline) -> list[Sent]:
-        pipeline = self.client.pipeline(transaction=False)
-        for _, body in bodies:
-            pipeline.execute_command("XADD", self.name, "*", "b", body)
-        return [Sent(bool(answer)) for answer in pipeline.execute()]
-
-    def close(self) -> None:
-        self.client.close()
-
-
 def run(settings: Settings) -> Report:
     """Both jobs."""
     report = Report("outbox_relay", "Outbox and relay, PostgreSQL to a Redis stream", settings)
     with servers.postgresql(0) as pg, servers.redis(0) as cache:
         engine = sqlalchemy.create_engine(pg.primary.url_for(pg.database()))
-        outbox, stream = Outbox(engine), Stream(cache.primary.url)
-        stream.client.config_set("appendonly", "yes")
-        stream.client.config_set("appendfsync", "everysec")
+        outbox, stream = Outbox(engine), RedisStream(cache.primary.url, "bench")
+        client = redis.Redis.from_url(cache.primary.url)
+        client.config_set("appendonly", "yes")
+        client.config_set("appendfsync", "everysec")
         outbox.create_tables()
         with engine.begin() as db:
             db.execute(text("CREATE TABLE orders (id BIGINT PRIMARY KEY, item TEXT)"))
-        relaying = Settings(min(settings.rounds, 7), share=0.0)
+        relaying = Settings(min(settings.rounds, 3), share=0.0)
         report.add(
             [
                 Row("relay, one of a key at a time", "relay", way="time", most=MOST_US),
                 Row("relay, gated", "gated relay", way="time", most=MOST_US),
             ],
-            measure(_relays(outbox, stream, engine), relaying, 1),
+            measure(_relays(outbox, stream, client, engine), relaying, 1),
             "backlog",
         )
         report.add(
@@ -81,10 +61,11 @@ def run(settings: Settings) -> Report:
         outbox.close()
         engine.dispose()
         stream.close()
+        client.close()
     return report
 
 
-def _relays(outbox: Outbox, stream: Stream, engine: Any) -> list[Candidate]:
+def _relays(outbox: Outbox, stream: RedisStream, client: Any, engine: Any) -> list[Candidate]:
     def of(relay: Relay) -> Any:
         def drained() -> float:
             _fill(outbox, engine)
@@ -93,7 +74,7 @@ def _relays(outbox: Outbox, stream: Stream, engine: Any) -> list[Candidate]:
             took = time.perf_counter() - began
             assert done.published == BACKLOG, done
             relay.stop()
-            stream.client.delete(stream.name)
+            client.delete(stream.name)
             return took / BACKLOG
 
         return drained
@@ -105,9 +86,9 @@ def _relays(outbox: Outbox, stream: Stream, engine: Any) -> list[Candidate]:
 
 
 def _fill(outbox: Outbox, engine: Any) -> None:
-    for _ in range(4):
+    for _ in range(12):
         with Session(engine) as db, db.begin():
-            for number in range(BACKLOG // 4):
+            for number in range(BACKLOG // 12):
                 outbox.publish(db, "order.placed", {"id": number, "item": PAYLOAD}, key=f"key-{number % KEYS}")
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
         db.execute(text(f"VACUUM ANALYZE {outbox.sql.rows.name}"))

@@ -32,6 +32,7 @@ JOBS = (
     "routing_peers",
     "session_read",
     "sources",
+    "streams",
     "throughput",
     "transactions",
     "web",

@@ -126,7 +126,8 @@ class Batches:
             if applied:
                 _apply(handler, applied, db, found)
 
-        return self._applier.runs.run(begin, (Handler(handler.type, call),), None, handler.timeout)
+        one, core = (Handler(handler.type, call),), handler.fused is not None
+        return self._applier.runs.run(begin, one, None, handler.timeout, core=core)
 
     def _with_claim(self, unit: Any, handler: Handler, taken: Taken, message: Message, found: _Found) -> bool:
         """Whether claim and effect went as one statement."""
@@ -188,6 +189,8 @@ def _apply(handler: Handler, messages: Sequence[Message], db: Any, found: _Found
         return
     for message in messages:
         called(handler.call, message, db)
+        if not db.identity_map and not db.new:  # of most: looking for changes takes a tenth of a round trip
+            continue
         if db.new or db.dirty or db.deleted:
             db.flush()
         db.expunge_all()

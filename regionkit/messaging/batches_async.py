@@ -125,7 +125,8 @@ class AsyncBatches:
             if applied:
                 await _apply(handler, applied, db, found)
 
-        return await self._applier.runs.run(begin, (Handler(handler.type, call),), None, handler.timeout)
+        one, core = (Handler(handler.type, call),), handler.fused is not None
+        return await self._applier.runs.run(begin, one, None, handler.timeout, core=core)
 
     async def _with_claim(self, unit: Any, handler: Handler, taken: Taken, message: Message, found: _Found) -> bool:
         """Whether claim and effect went as one statement."""
@@ -187,6 +188,8 @@ async def _apply(handler: Handler, messages: Sequence[Message], db: Any, found: 
         return
     for message in messages:
         await acalled(handler.call, message, db)
+        if not db.identity_map and not db.new:  # of most: looking for changes takes a tenth of a round trip
+            continue
         if db.new or db.dirty or db.deleted:
             await db.flush()
         db.expunge_all()

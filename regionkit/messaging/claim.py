@@ -140,10 +140,13 @@ class Mismatch(msgspec.Struct, frozen=True, gc=False):
 Answer = Won | Busy | Done | Mismatch
 
 
+_NONE = Kept(FREE, 0, 0.0, b"")
+
+
 def taken(kept: Kept | None, wish: Wish, now: float) -> tuple[Answer, Kept | None]:
     """The answer to a claim, and the record that it leaves; None where it leaves all as it was."""
     if kept is None:
-        kept = Kept(FREE, 0, 0.0, b"")
+        kept = _NONE
     alive = kept.ends > now
     held = kept.state in (CLAIMED, CALLING)
     if held or (kept.state == DONE and alive):
@@ -167,13 +170,13 @@ def stepped(
     """The record that a step leaves; None where it is refused."""
     if kept is None or kept.fence != fence or kept.owner != wish.owner or kept.state not in LEAVES[step]:
         return None
+    if step == "complete":  # the step of every call; a copy by `replace` takes three times as long
+        return Kept(DONE, fence, now + wish.keep, kept.owner, kept.fingerprint, kept.was, result)
     change = msgspec.structs.replace
     if step == "renew":
         return change(kept, ends=now + wish.lease)
     if step == "call":
         return change(kept, state=CALLING)
-    if step == "complete":
-        return change(kept, state=DONE, ends=now + wish.keep, result=result)
     if step == "release":
         return change(kept, state=FREE, ends=0.0)
     return change(kept, state=CALLING, ends=0.0, owner=b"")

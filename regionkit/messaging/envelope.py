@@ -166,7 +166,8 @@ def decode(data: bytes) -> Envelope:
         raise _malformed(f"an envelope is damaged: {error}") from None
     if not envelope.id:
         raise _malformed("a message has no id", "no_id")
-    for number in (envelope.prev, envelope.number or envelope.prev):
+    told = envelope.number is not None or envelope.prev != NOTHING_BEFORE
+    for number in (envelope.prev, envelope.number or envelope.prev) if told else ():
         if len(number.history.encode()) > LONGEST_LINEAGE or not (0 <= number.n < _MOST and 0 <= number.epoch < _MOST):
             raise _malformed("the number of a message is not one that an outbox assigns")
     if len(envelope.lineage.encode()) > LONGEST_LINEAGE:

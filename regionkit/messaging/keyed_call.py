@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable
 from contextvars import ContextVar
 from inspect import isawaitable
@@ -57,8 +56,6 @@ FINISH_WITHIN = 10.0
 """Seconds for which "done" is tried to be written: a store that fails over is back by then, mostly. The lease is kept alive."""
 FIRST_POLL, LONGEST_POLL = 0.02, 0.5
 """Seconds between two looks at another's call; each pause is half as long again."""
-OWNER = 16
-"""Bytes of the word that tells one claim from all others."""
 
 
 class _Inside(msgspec.Struct, frozen=True):
@@ -106,8 +103,7 @@ class KeyedCall:
         if options.store_result:
             self._results.codec()  # a type that is not there is raised before anything runs
         id = key_bytes(key)
-        owner = os.urandom(OWNER)
-        wish = Wish(self._scope, id, owner, fingerprint, options.lease, options.ttl, True)
+        wish = Wish(self._scope, id, self._records.owner(), fingerprint, options.lease, options.ttl, True)
         now = SYSTEM_CLOCK.monotonic
         since = now()
         claims = self._records.claims

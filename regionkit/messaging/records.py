@@ -10,6 +10,7 @@ A store is opened when it is first used. `close()` ends its connections, never w
 
 from __future__ import annotations
 
+import itertools
 import os
 from importlib import import_module
 from typing import Any, ClassVar
@@ -40,6 +41,8 @@ MAKE_WITHIN = 30.0
 """Seconds that making the table may take: another process may be at it."""
 SWEEP_WITHIN = 30.0
 """Seconds that one sweep may take."""
+OWNER = 16
+"""Bytes of the word that tells one claim from all others."""
 _ALIVE: WeakSet[CallRecords] = WeakSet()
 """All records of this process, for a child that is forked."""
 
@@ -68,6 +71,11 @@ class CallRecords:
         make_with_kit(given, self)
         if store is None:
             self._checked(backing_of(given, namespace=namespace))  # a mistake is raised where it was made
+
+    @staticmethod
+    def owner() -> bytes:
+        """A word that tells one claim from all others."""
+        return os.urandom(OWNER)
 
     def _checked(self, backing: Backing) -> Backing:
         server = backing.capabilities.server
@@ -186,12 +194,20 @@ class CassandraRecords(CallRecords):
     takes = "a session of the Cassandra driver, or a kit and the name of its store"
 
 
+_number = itertools.count().__next__
+
+
 class MemoryRecords(CallRecords):
     """In this process, for tests and for calls that no other process makes. Gone with it."""
 
     def __init__(self) -> None:
         super().__init__(None, store="")
         self._opened = MemoryClaims()
+
+    @staticmethod
+    def owner() -> bytes:
+        """All claims are this process's: a number tells them apart."""
+        return _number().to_bytes(OWNER, "big")
 
     def _renewing(self) -> Claims:
         return self.claims  # a table under a lock: any thread may use it

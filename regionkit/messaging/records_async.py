@@ -9,6 +9,7 @@ A store is opened when it is first used. `close()` ends its connections, never w
 
 from __future__ import annotations
 
+import itertools
 import os
 from importlib import import_module
 from typing import Any, ClassVar
@@ -39,6 +40,8 @@ MAKE_WITHIN = 30.0
 """Seconds that making the table may take: another process may be at it."""
 SWEEP_WITHIN = 30.0
 """Seconds that one sweep may take."""
+OWNER = 16
+"""Bytes of the word that tells one claim from all others."""
 _ALIVE: WeakSet[AsyncCallRecords] = WeakSet()
 """All records of this process, for a child that is forked."""
 
@@ -67,6 +70,11 @@ class AsyncCallRecords:
         make_with_kit(given, self)
         if store is None:
             self._checked(async_backing_of(given, namespace=namespace))  # a mistake is raised where it was made
+
+    @staticmethod
+    def owner() -> bytes:
+        """A word that tells one claim from all others."""
+        return os.urandom(OWNER)
 
     def _checked(self, backing: AsyncBacking) -> AsyncBacking:
         server = backing.capabilities.server
@@ -185,12 +193,20 @@ class AsyncCassandraRecords(AsyncCallRecords):
     takes = "a session of the Cassandra driver, or a kit and the name of its store"
 
 
+_number = itertools.count().__next__
+
+
 class AsyncMemoryRecords(AsyncCallRecords):
     """In this process, for tests and for calls that no other process makes. Gone with it."""
 
     def __init__(self) -> None:
         super().__init__(None, store="")
         self._opened = AsyncMemoryClaims()
+
+    @staticmethod
+    def owner() -> bytes:
+        """All claims are this process's: a number tells them apart."""
+        return _number().to_bytes(OWNER, "big")
 
     def _renewing(self) -> AsyncClaims:
         return self.claims  # a table under a lock: any thread may use it

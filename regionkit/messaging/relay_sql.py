@@ -13,6 +13,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     and_,
+    bindparam,
     cast,
     delete,
     exists,
@@ -64,6 +65,7 @@ class RelaySql(OutboxSql):
         self.case = hospital(meta, table_name(namespace, "hospital"))
         self._settled = text(_SETTLED.format(rows=self.rows.name, lease=self.lease.name))
         self.case_event = hospital_event(meta, table_name(namespace, "hospital_event"))
+        self._polls: dict[str, Any] = {}
 
     def take_over(self, dialect: str, execute: Execute, destination: bytes) -> int:
         """The epoch of a destination, one more than before."""
@@ -75,35 +77,9 @@ class RelaySql(OutboxSql):
 
     def poll(self, dialect: str, execute: Execute, destination: bytes, floor: int, most: int) -> Polled:
         """Rows that may be published, in order; those whose key waits for one that is stuck are left out."""
-        r, lease = self.rows.c, self.lease.c
-        other = self.rows.alias()
-        mine = (r.outbox == self.name) & (r.destination == destination)
-        waiting = select(other.c.key).where(
-            other.c.outbox == self.name,
-            other.c.destination == destination,
-            other.c.stuck == 1,
-            other.c.key.is_not(None),
-        )
-        found = (
-            select(self.rows)
-            .where(mine, r.stuck == 0, r.seq > floor, r.key.is_(None) | r.key.not_in(waiting))
-            .order_by(r.seq)
-            .limit(most)
-            .subquery()
-        )
         is_pg = dialect == "postgresql"
-        w, now = self.later.c, literal_column(NOW[dialect], Double)
-        due = exists().where(w.outbox == self.name, w.destination == destination, w.due_at <= now)
-        state: list[Any] = [now, lease.epoch, due]
-        state += [literal_column(end) for end in (_XMIN, _XMAX) if is_pg]
-        f = found.c
-        wanted = (
-            select(*state, f.seq, f.id, f.key, f.body, f.epoch, f.history, f.n, f.prev_epoch, f.prev_history, f.prev_n)
-            .add_columns(f.published_at, f.expires_at, f.tomb)
-            .select_from(self.lease.outerjoin(found, true()))
-            .where(lease.outbox == self.name, lease.destination == destination)
-        )
-        told = execute(wanted, None).all()
+        given = {"b_destination": destination, "b_floor": floor, "b_most": most}
+        told = execute(self._polling(dialect), given).all()
         if not told:
             return Polled([], 0.0, 0)
         at = 5 if is_pg else 3
@@ -113,6 +89,39 @@ class RelaySql(OutboxSql):
         return Polled(
             [_row(row, bodies) for row in rows], float(found_now), int(epoch), bool(is_due), *map(int, snapshot)
         )
+
+    def _polling(self, dialect: str) -> Any:
+        """The statement of a poll: made once, as making it takes SQLAlchemy longer than running it."""
+        made = self._polls.get(dialect)
+        if made is not None:
+            return made
+        r, lease = self.rows.c, self.lease.c
+        other = self.rows.alias()
+        to: Any = bindparam("b_destination")
+        waiting = select(other.c.key).where(
+            other.c.outbox == self.name, other.c.destination == to, other.c.stuck == 1, other.c.key.is_not(None)
+        )
+        mine = and_(r.outbox == self.name, r.destination == to, r.stuck == 0, r.seq > bindparam("b_floor"))
+        found = (
+            select(self.rows)
+            .where(mine, r.key.is_(None) | r.key.not_in(waiting))
+            .order_by(r.seq)
+            .limit(bindparam("b_most"))
+            .subquery()
+        )
+        w, now = self.later.c, literal_column(NOW[dialect], Double)
+        due = exists().where(w.outbox == self.name, w.destination == to, w.due_at <= now)
+        state: list[Any] = [now, lease.epoch, due]
+        state += [literal_column(end) for end in (_XMIN, _XMAX) if dialect == "postgresql"]
+        f = found.c
+        wanted = (
+            select(*state, f.seq, f.id, f.key, f.body, f.epoch, f.history, f.n, f.prev_epoch, f.prev_history, f.prev_n)
+            .add_columns(f.published_at, f.expires_at, f.tomb)
+            .select_from(self.lease.outerjoin(found, true()))
+            .where(lease.outbox == self.name, lease.destination == to)
+        )
+        self._polls[dialect] = wanted
+        return wanted
 
     def _shared(self, execute: Execute, ids: Sequence[str]) -> dict[str, bytes]:
         c, found = self.payload.c, {}

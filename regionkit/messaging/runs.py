@@ -110,12 +110,16 @@ class Runs:
         timeout: float,
         *,
         dry: bool = False,
+        core: bool = False,
     ) -> Ended:
-        """One run: `begin` says in the unit what is to be done, the handlers do it, and it commits. `dry`: APPLY is only said."""
+        """One run: `begin` says in the unit what is to be done, the handlers do it, and it commits. `dry`: APPLY is only said.
+
+        `core`: nobody needs a Session.
+        """
         outcome: list[Committed] = []
         own: list[BaseException] = []
         called = False
-        unit: Any = self._inbox.unit(Deadline(self._clock, timeout))
+        unit: Any = self._inbox.unit(Deadline(self._clock, timeout), core=core)
         unit.on_outcome(outcome.append)
         try:
             with unit:

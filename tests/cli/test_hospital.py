@@ -49,6 +49,7 @@ def asked(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.timeout(120 + MANY // 10)
 def test_a_poison_among_many_is_treated_by_command_line(
     ward: Ward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -40,6 +40,8 @@ WHOLE = os.environ.get("REGIONKIT_MESSAGING") == "whole"
 KEYS = 12
 MESSAGES = 1200 if WHOLE else 240
 KILLS = 12 if WHOLE else 5
+CELL = 400 if WHOLE else 120
+"""Seconds for a cell, its servers included."""
 SERIAL = {
     "postgresql": "seq BIGSERIAL PRIMARY KEY",
     "mysql": "seq BIGINT PRIMARY KEY AUTO_INCREMENT",
@@ -151,6 +153,7 @@ def run_cell(point: str, source: str, inbox: str, url_of: Callable[[str, str], s
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("point", "source", "inbox"), cells())
+@pytest.mark.timeout(CELL)
 def test_a_killed_consumer_loses_and_doubles_nothing(
     point: str, source: str, inbox: str, url_of: Callable[[str, str], str], request: pytest.FixtureRequest
 ) -> None:
@@ -180,6 +183,7 @@ def address(source: str, url_of: Callable[[str, str], str], request: pytest.Fixt
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(CELL)
 @pytest.mark.parametrize("inbox", INBOXES)
 def test_without_its_inbox_the_matrix_is_red(
     inbox: str, url_of: Callable[[str, str], str], request: pytest.FixtureRequest

@@ -90,6 +90,7 @@ class Ward:
         with self.accounts.engine.begin() as db:
             db.execute(text(LEDGER[db.dialect.name.replace("mariadb", "mysql")]))
         self.hospital.create_tables()
+        self.inbox.create_tables()
         self.inbox.open(soon())
         return self
 

@@ -89,6 +89,7 @@ class AsyncWard:
         with self.accounts.engine.begin() as db:
             db.execute(text(LEDGER[db.dialect.name.replace("mariadb", "mysql")]))
         await self.hospital.create_tables()
+        await self.inbox.create_tables()
         await self.inbox.open(soon())
         return self
 

@@ -108,6 +108,28 @@ async def test_keys_are_in_order_within_and_across_batches(rig: AsyncInboxRig, k
     assert rig.balance() == 130
 
 
+@pytest.mark.parametrize("server", SERVERS, indirect=True)  # in threads, too: drivers take many values differently
+async def test_a_batch_moves_the_gates_of_its_keys_together(rig: AsyncInboxRig) -> None:
+    """Keys that began earlier go on in one transaction, and none of their messages is judged alone."""
+    inbox = await rig.inbox()
+    consumer = rig.consumer(inbox, order="key", concurrency=1)
+    sizes: list[int] = []
+
+    @consumer.batch_handler("moved", rerunnable=True, batch=100)
+    async def count(messages: Any, db: Any) -> None:
+        sizes.append(len(messages))
+        await db.execute(ADD, {"by": len(messages), "id": 1})
+
+    keys = [f"k{key}" for key in range(9)] + ["'é\\,\""]
+    for round in range(3):
+        sizes.clear()
+        await rig.publish(*(numbered(key, 3 * round + n, payload=n) for n in (1, 2, 3) for key in keys))
+        assert (await consumer.run(until_idle=0.1)).applied == 30
+        assert sum(sizes) == 30 and len(sizes) <= 3, sizes  # one, mostly: a fetch may bring a part of them
+    assert rig.balance() == 90
+    assert rig.rows("SELECT DISTINCT n FROM regionkit_rk_gate") == [(9,)]
+
+
 async def test_one_that_raises_is_found_and_only_it_has_attempts(rig: AsyncInboxRig) -> None:
     """The 99 others are applied once; the raiser is run alone so often as it may, and is a case."""
     inbox = await rig.inbox()

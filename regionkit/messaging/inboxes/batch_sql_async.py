@@ -19,11 +19,13 @@ from regionkit.messaging.delivery import Gate, Judged, Verdict, judge, judge_cla
 from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, fingerprint, stored_id
 from regionkit.messaging.inboxes.cases_sql_async import asked
 from regionkit.messaging.inboxes.rows_sql import (
+    MOVED,
     InboxStatements,
     bucket_of,
     columns_of,
     gate_key,
     gate_of,
+    listed,
     require_taken,
 )
 
@@ -133,7 +135,7 @@ class AsyncSqlBatches:
             require_taken(error)
             return False
         if changed and rows.move_gates is not None:
-            columns = {f"a_{name}": [row[name] for row in changed] for name in changed[0] if name != "scope"}
+            columns = {f"a_{name}": listed([row[name] for row in changed]) for name in MOVED}
             await asked(native, rows.move_gates, {"b_scope": scope, **columns})
         elif changed:
             await native.execute(rows.put_gates, changed)
@@ -181,16 +183,16 @@ class AsyncSqlBatches:
             return _prints(await native.execute(rows.claims, given))
         found: dict[bytes, bytes] = {}
         for day in sorted(days):
-            of_day = {"b_bucket": day, "b_scope": scope, "b_ids": [id for id in ids if buckets[id] == day]}
-            found |= _prints(await asked(native, rows.of_day(rows.claims_there, day), of_day))
+            of_day = {"b_bucket": day, "b_scope": scope, "b_ids": listed([id for id in ids if buckets[id] == day])}
+            found |= _prints((await asked(native, rows.of_day(rows.claims_there, day), of_day)).all())
         return found
 
     async def _written(self, native: Any, rows: InboxStatements, new: Sequence[dict[str, Any]]) -> set[bytes]:
         """Ids whose claims went in. On MariaDB and SQLite all or none do."""
         if rows.claim_many is not None:
-            columns = {f"a_{name}": [row[name] for row in new] for name in ("bucket", "id", "print")}
+            columns = {f"a_{name}": listed([row[name] for row in new]) for name in ("bucket", "id", "print")}
             given = {**columns, "b_scope": new[0]["scope"], "b_seen_at": new[0]["seen_at"]}
-            return {bytes(row[0]) for row in await asked(native, rows.claim_many, given)}
+            return {bytes(row[0]) for row in (await asked(native, rows.claim_many, given)).all()}
         try:
             await native.execute(rows.put_claims, new)
         except IntegrityError as error:
