@@ -13,6 +13,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import sys
 import time
 import traceback
@@ -49,6 +50,7 @@ class Bank:
     """Two databases, a log, a manager: of one process."""
 
     def __init__(self, cell: dict[str, Any]) -> None:
+        self.archive: str = cell.get("archive", "")
         self.engines = {
             url: create_engine(url, poolclass=NullPool) for url in {cell["a"], cell["b"], cell["log"]} if "://" in url
         }
@@ -58,10 +60,14 @@ class Bank:
             self.log = FileDecisionLog(cell["log"], unsafe_place=True)
         self.sides = {name: self.engines[cell[name]] for name in ("a", "b")}
         self.participants = {
-            name: participant_of(name, engine, namespace=NAMESPACE, unsafe_no_flush=True)
+            name: participant_of(name, engine, namespace=NAMESPACE, unsafe_no_flush=True, **self.attached(name))
             for name, engine in self.sides.items()
         }
         self.tm = TransactionManager(namespace=NAMESPACE, log=self.log, participants=self.participants)
+
+    def attached(self, name: str) -> dict[str, Any]:
+        """What `b` has beside its own file, where the cell says so."""
+        return {"attach": {"archive": self.archive}} if name == "b" and self.archive else {}
 
     def close(self) -> None:
         """All that it has opened."""
@@ -86,6 +92,8 @@ def transfer(bank: Bank, chance: random.Random, told: Any, *, fails: bool, accou
             db.execute(text("INSERT INTO moved (id, amount) VALUES (:id, :n)"), {"id": id, "n": amount})
             moved = {"n": sign * amount, "id": chance.randrange(ACCOUNTS) if account is None else account}
             db.execute(text("UPDATE accounts SET n = n + :n WHERE id = :id"), moved)
+            if bank.attached(name):
+                db.execute(text("INSERT INTO archive.moved (id, amount) VALUES (:id, :n)"), {"id": id, "n": amount})
         if fails:
             raise ZeroDivisionError
 
@@ -250,6 +258,10 @@ def settled(cell: dict[str, Any], died: dict[str, list[str]]) -> dict[str, Any]:
                 prepared += db.execute(text(mine)).scalar_one()
             elif engine.dialect.name == "mysql":
                 prepared += sum(f"{NAMESPACE}." in one for one in listed_by(db))
+    halves = 0
+    if bank.archive:
+        with contextlib.closing(sqlite3.connect(bank.archive)) as file:
+            halves = len(moved["b"].items() ^ set(file.execute("SELECT id, amount FROM moved")))
     shares = {}
     for point, ids in sorted(died.items()):
         known = [id for id in ids if id]
@@ -259,7 +271,7 @@ def settled(cell: dict[str, Any], died: dict[str, list[str]]) -> dict[str, Any]:
         "kills": sum(len(ids) for ids in died.values()),
         "at points": counts[True],
         "at random": counts[False],
-        "torn": len(moved["a"].keys() ^ moved["b"].keys()),
+        "torn": len(moved["a"].keys() ^ moved["b"].keys()) + halves,
         "differ": sum(moved["a"][id] != moved["b"][id] for id in moved["a"].keys() & moved["b"].keys()),
         "committed": len(moved["a"]),
         "total": int(totals),
