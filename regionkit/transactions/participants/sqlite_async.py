@@ -3,7 +3,8 @@
 1. A branch begins IMMEDIATE: it waits for the one writer of its file before it does anything, and its COMMIT cannot meet another.
 2. `attach` adds files to the branch; the marker stands in the main one. SQLite's own COMMIT is atomic over all of them, or the
    branch is rolled back: `sqlite_files` says when.
-3. A connection that has files attached serves one branch and is closed: nobody else's names may lead to them.
+3. A connection that has files attached, or enforces foreign keys, serves one branch and is closed: a kit's other branches are
+   served by the same pool, and nobody else's names may lead to those files.
 """
 
 from __future__ import annotations
@@ -114,6 +115,8 @@ class AsyncSqliteParticipant(AsyncSqlParticipant):
         store: which of a kit's stores.
         attach: paths of further files by schema: a statement names their tables `schema.table`, as after SQLite's own ATTACH.
             None of the files may be in WAL mode then. At most 10.
+        foreign_keys: enforce them in branches. SQLite does not by itself, and connections of branches are not the engine's: its
+            listeners do not see them.
         unsafe_no_flush: take a file whose commits are not flushed; `doctor` goes on saying so.
         clock: the clock to use.
 
@@ -131,11 +134,13 @@ class AsyncSqliteParticipant(AsyncSqlParticipant):
         namespace: str,
         store: str | None = None,
         attach: Mapping[str, str | os.PathLike[str]] = MappingProxyType({}),
+        foreign_keys: bool = False,
         unsafe_no_flush: bool = False,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         super().__init__(name, given, namespace=namespace, store=store, unsafe_no_flush=unsafe_no_flush, clock=clock)
         self.attached = checked(name, attach)
+        self._furnishing = ("PRAGMA foreign_keys = ON",) if foreign_keys else ()
         self._rows = MarkerRows(self.kind, self._backing.namespace, "main")
 
     async def _look(self, deadline: Deadline) -> list[OpenFile]:
@@ -199,10 +204,10 @@ class AsyncSqliteParticipant(AsyncSqlParticipant):
         attach = attaching(self.name, self.attached)
         link = await self._link(deadline)
         longest = min(options.lock_timeout, deadline.remaining())
-        opening = [f"PRAGMA busy_timeout = {max(1, int(1000 * longest))}", *attach]
+        opening = [f"PRAGMA busy_timeout = {max(1, int(1000 * longest))}", *self._furnishing, *attach]
         opening.append("BEGIN" if options.reading else "BEGIN IMMEDIATE")
         link.opening = [Statement(text) for text in opening]
-        link.driver.furnished = bool(self.attached)
+        link.driver.furnished = bool(self.attached or self._furnishing)
         link.hold(f"it is branch {self.name!r} of a global transaction, which alone ends it.")
         return AsyncSqliteBranch(self, link, options, self._rows)
 
