@@ -52,7 +52,7 @@ def django_branch(tx: Transaction, name: str, *, using: str = "default") -> Iter
             f"{shown(tx)} is no Transaction.", fix="Django's ORM runs in threads: begin with a sync TransactionManager."
         )
     own = connections[using]
-    if own.in_atomic_block or not own.get_autocommit():
+    if not own.get_autocommit():
         raise UsageError(
             f"Django has a transaction open on {using!r}.",
             why="it is on another connection, and commits or rolls back by itself.",

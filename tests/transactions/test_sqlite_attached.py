@@ -25,7 +25,7 @@ from regionkit.transactions import (
     SqliteParticipant,
     TransactionManager,
 )
-from regionkit.transactions.participants.sqlite_files import MOST_ATTACHED, OpenFile, faults
+from regionkit.transactions.participants.sqlite_files import MOST_ATTACHED, OpenFile, attaching, faults
 
 from .participant_rigs import within
 
@@ -342,6 +342,56 @@ def test_a_second_branch_of_sqlite_is_told_the_way(files: Files) -> None:
             tx.session("one")
             tx.session("two")
     assert "SqliteParticipant(name, engine, namespace=..., attach={schema: path})" in refused.value.fix
+
+
+@pytest.mark.parametrize(
+    ("level", "unsafe", "found"),
+    [
+        ("OFF", True, "refused"),
+        ("OFF", False, "refused"),
+        ("NORMAL", False, "refused"),
+        ("NORMAL", True, "warning"),
+        ("FULL", False, "ok"),
+        ("EXTRA", False, "ok"),
+    ],
+)
+def test_files_that_are_not_flushed(
+    files: Files, monkeypatch: pytest.MonkeyPatch, level: str, unsafe: bool, found: str
+) -> None:
+    """With OFF a file has no part in the super-journal, whatever else the application takes upon itself."""
+    spoiled = [f"PRAGMA archive.synchronous = {level}"]
+    where = f"{SqliteParticipant.__module__}.attaching"
+    monkeypatch.setattr(where, lambda *names: [*attaching(*names), *spoiled])
+    made = files.participant(archive=files.file("archive"))
+    made._unsafe = unsafe
+    assert [one.level for one in made.doctor(within())] == [found]
+    if found == "refused":
+        with pytest.raises(ConfigurationError, match="PRAGMA synchronous of"):
+            made.open(within())
+
+
+@pytest.mark.parametrize("enforced", [True, False])
+def test_foreign_keys(files: Files, enforced: bool) -> None:
+    """Only where it was said; a deferred one fails at the COMMIT."""
+    with closing(sqlite3.connect(files.folder / "main.db")) as db:
+        db.execute(
+            "CREATE TABLE line (id INTEGER PRIMARY KEY, moved_id REFERENCES moved DEFERRABLE INITIALLY DEFERRED)"
+        )
+    engine = files.engine()
+    made = SqliteParticipant("files", engine, namespace="shop", foreign_keys=enforced)
+    tm = TransactionManager(namespace="shop", log=SqlDecisionLog(engine), participants={"files": made})
+    files.made += [engine, tm]
+    tm.create_tables()
+
+    def line() -> None:
+        with tm.begin() as tx:
+            (tx.session("files")).execute(text("INSERT INTO line VALUES (1, 77)"))
+
+    if enforced:
+        with pytest.raises(TransactionAborted, match="FOREIGN KEY"):
+            line()
+    else:
+        line()
 
 
 def test_the_marker_stands_in_the_main_file(files: Files) -> None:

@@ -24,7 +24,7 @@ from regionkit.transactions import (
     AsyncSqliteParticipant,
     AsyncTransactionManager,
 )
-from regionkit.transactions.participants.sqlite_files import MOST_ATTACHED, OpenFile, faults
+from regionkit.transactions.participants.sqlite_files import MOST_ATTACHED, OpenFile, attaching, faults
 
 from .participant_rigs_async import within
 
@@ -347,6 +347,56 @@ async def test_a_second_branch_of_sqlite_is_told_the_way(files: AsyncFiles) -> N
             await tx.session("one")
             await tx.session("two")
     assert "SqliteParticipant(name, engine, namespace=..., attach={schema: path})" in refused.value.fix
+
+
+@pytest.mark.parametrize(
+    ("level", "unsafe", "found"),
+    [
+        ("OFF", True, "refused"),
+        ("OFF", False, "refused"),
+        ("NORMAL", False, "refused"),
+        ("NORMAL", True, "warning"),
+        ("FULL", False, "ok"),
+        ("EXTRA", False, "ok"),
+    ],
+)
+async def test_files_that_are_not_flushed(
+    files: AsyncFiles, monkeypatch: pytest.MonkeyPatch, level: str, unsafe: bool, found: str
+) -> None:
+    """With OFF a file has no part in the super-journal, whatever else the application takes upon itself."""
+    spoiled = [f"PRAGMA archive.synchronous = {level}"]
+    where = f"{AsyncSqliteParticipant.__module__}.attaching"
+    monkeypatch.setattr(where, lambda *names: [*attaching(*names), *spoiled])
+    made = files.participant(archive=files.file("archive"))
+    made._unsafe = unsafe
+    assert [one.level for one in await made.doctor(within())] == [found]
+    if found == "refused":
+        with pytest.raises(ConfigurationError, match="PRAGMA synchronous of"):
+            await made.open(within())
+
+
+@pytest.mark.parametrize("enforced", [True, False])
+async def test_foreign_keys(files: AsyncFiles, enforced: bool) -> None:
+    """Only where it was said; a deferred one fails at the COMMIT."""
+    with closing(sqlite3.connect(files.folder / "main.db")) as db:
+        db.execute(
+            "CREATE TABLE line (id INTEGER PRIMARY KEY, moved_id REFERENCES moved DEFERRABLE INITIALLY DEFERRED)"
+        )
+    engine = files.engine()
+    made = AsyncSqliteParticipant("files", engine, namespace="shop", foreign_keys=enforced)
+    tm = AsyncTransactionManager(namespace="shop", log=AsyncSqlDecisionLog(engine), participants={"files": made})
+    files.made += [engine, tm]
+    await tm.create_tables()
+
+    async def line() -> None:
+        async with tm.begin() as tx:
+            await (await tx.session("files")).execute(text("INSERT INTO line VALUES (1, 77)"))
+
+    if enforced:
+        with pytest.raises(TransactionAborted, match="FOREIGN KEY"):
+            await line()
+    else:
+        await line()
 
 
 async def test_the_marker_stands_in_the_main_file(files: AsyncFiles) -> None:
