@@ -63,6 +63,8 @@ def django_branch(tx: Transaction, name: str, *, using: str = "default") -> Iter
     held.connection = _lent(own, tx.connection(name).connection.driver_connection, name)
     held.autocommit, held.in_atomic_block, held.atomic_blocks = False, True, [OUTER]
     held.close = _refuse
+    for watched in ("execute_wrappers", "queries_log", "force_debug_cursor"):  # who watches the alias goes on watching
+        setattr(held, watched, getattr(own, watched))
     _prepare(own, held, name)
     connections[using] = held
     try:

@@ -47,6 +47,7 @@ settings.configure(
 django.setup()
 
 from django.db import IntegrityError, close_old_connections, connections, models, transaction  # noqa: E402
+from django.test.utils import CaptureQueriesContext  # noqa: E402
 
 
 class Shop(models.Model):
@@ -153,6 +154,23 @@ def both_commit() -> None:
         Shops.create(name="own")
     found = Orders.get()
     assert found.at == AT and found.at.tzinfo is not None
+
+
+def who_watches_django_s_connection_sees_the_branch() -> None:
+    """Execute wrappers (tracers have one), and the log of queries that assertNumQueries counts."""
+    seen = []
+
+    def noted(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        seen.append(sql)
+        return execute(sql, *rest)
+
+    own = connections["shop"]
+    with own.execute_wrapper(noted), CaptureQueriesContext(own) as captured:
+        with tm.begin() as tx, django_branch(tx, "shop", using="shop"):
+            Shops.create(name="tea")
+            moved(tx, 1)
+    assert [sql for sql in seen if sql.startswith("INSERT")]
+    assert [one for one in captured.captured_queries if one["sql"].startswith("INSERT")]
 
 
 def an_error_undoes_both() -> None:
@@ -363,6 +381,7 @@ def what_cannot_be_is_refused() -> None:
 
 CASES = [
     both_commit,
+    who_watches_django_s_connection_sees_the_branch,
     an_error_undoes_both,
     an_error_that_is_caught_dooms,
     atomic_is_a_savepoint,

@@ -1,12 +1,12 @@
-"""The files of one SQLite branch: which may be attached, and when its COMMIT is atomic. Pure.
+"""The files of one SQLite branch: which may be attached, and when its COMMIT is atomic.
 
 1. A COMMIT over several files writes a super-journal that names the rollback journal of each; deleting it commits them all. A
    file in WAL mode, with its journal in memory or off, or with synchronous OFF has no part in that, and a main database in
    memory makes none: a crash could commit one file and not another. One file alone may be in WAL mode.
 2. All that is attached at the COMMIT counts, also what a statement inside has attached. It is looked at after the branch's last
-   statement: BEGIN IMMEDIATE keeps other processes from changing a file's mode, and what was written keeps the branch from it.
+   statement: BEGIN IMMEDIATE has locked each file, so that no other process changes its mode any more.
 3. A super-journal is found under the absolute path that it was made with: next to the main file.
-4. A file is attached once. Under two names, or as the main one too, it would wait for its own lock.
+4. A file is attached once. Under two names, or as the main one too, one of the two would wait for the other's lock.
 """
 
 from __future__ import annotations
