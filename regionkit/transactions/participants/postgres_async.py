@@ -76,11 +76,12 @@ class AsyncPostgresBranch(AsyncSqlBranchShell):
     def _ended_inside(self, error: BaseException) -> bool:
         return code_of(error) == "23514" and f"{self._participant.table}_gtrid" in str(error)
 
-    async def _sent(self, statements: list[Statement], then: Stage) -> list[Answer]:
+    async def sent(self, statements: list[Statement], then: Stage) -> list[Answer]:
+        """As any; notes whether the end itself was refused."""
         link = self._link
         began = link.driver.busy or bool(link.opening)
         try:
-            return await super()._sent(statements, then)
+            return await super().sent(statements, then)
         except Exception:  # of PREPARE or COMMIT itself, a deferred constraint's: that has rolled the branch back
             self._rolled_back = began and not self._deferred and not link.driver.busy
             raise
