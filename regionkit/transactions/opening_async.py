@@ -17,6 +17,15 @@ from regionkit.transactions.xid import Xid, check_branches, patience_for
 
 __all__ = ["AsyncOpening"]
 
+ONE_FIX = (
+    "keep the decision log in the database of the one that cannot prepare, and have one such at most; or declare it "
+    "read_only=True."
+)
+FILES_FIX = (
+    "make several files of SQLite one branch: SqliteParticipant(name, engine, namespace=..., attach={schema: path}), with the "
+    "decision log in the engine's file; or declare one of them read_only=True."
+)
+
 
 class AsyncOpening:
     """Of one transaction. `members`: by participant. `savepoints`: those that are open."""
@@ -88,12 +97,12 @@ class AsyncOpening:
         if not reading:
             check_branches([name, *(n for n, one in self.members.items() if not one.reading)])
         writers = {n: (one.facts.prepares, one.anchor) for n, one in self.members.items() if not one.reading}
+        fixed = [one.kind for one in (facts, *(self.members[n].facts for n in writers)) if not one.prepares]
         if not reading and (why := misfit({**writers, name: (facts.prepares, anchor)})):
             raise UsageError(
                 f"branch {name!r} cannot take part beside {', '.join(map(repr, sorted(writers)))}.",
                 why=why,
-                fix="keep the decision log in the database of the one that cannot prepare, and have one such at most; or "
-                "declare it read_only=True.",
+                fix=FILES_FIX if fixed == ["sqlite", "sqlite"] else ONE_FIX,
             )
         crash_point("tpc.branch.before")
         xid = Xid(ground.namespace, log.id, gtrid, name, self._patience)

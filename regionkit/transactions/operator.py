@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import getpass
 from functools import partial
-from typing import Literal
 
 from regionkit.core.concurrency import gather
 from regionkit.core.deadline import Deadline
@@ -144,9 +143,8 @@ class Operator:
         try:
             self.facts(deadline)
         except Exception as error:
-            fix = getattr(error, "fix", "") or "make it reachable: without it nothing commits and nothing is recovered."
-            level: Literal["warning", "refused"] = "refused" if isinstance(error, _REFUSED) else "warning"
-            found.append(Finding(level, log.name, reason(error), fix))
+            fix = "make it reachable: without it nothing commits and nothing is recovered."
+            found.append(_unanswered(log.name, error, getattr(error, "fix", "") or fix))
         try:
             found += log.doctor(self._setting.log_time(deadline))
             if not log.beating(self._setting.log_time(deadline)):
@@ -160,7 +158,7 @@ class Operator:
             if isinstance(answer, list):
                 found += answer
             else:
-                found.append(Finding("warning", name, reason(answer), "make it reachable: its branches wait for it."))
+                found.append(_unanswered(name, answer, "make it reachable: its branches wait for it."))
         try:
             report = self._recovery.look(deadline)
         except Exception as error:
@@ -289,6 +287,13 @@ def _against(shown: InDoubt, want: Decision, *, presumes: bool, own: bool) -> st
     if "prepared" in states:
         return "COMMIT was not decided: its coordinator may have aborted it and told its user so"
     return "no participant knows of it"
+
+
+def _unanswered(subject: str, error: BaseException, fix: str) -> Finding:
+    """Of a log or participant that could not be asked, or may not be used: that is an answer."""
+    if isinstance(error, _REFUSED):
+        return Finding("refused", subject, reason(error), error.fix or fix)
+    return Finding("warning", subject, reason(error), fix)
 
 
 def _as(want: Decision) -> str:

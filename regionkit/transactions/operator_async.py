@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import getpass
 from functools import partial
-from typing import Literal
 
 from regionkit.core.concurrency_async import agather
 from regionkit.core.deadline import Deadline
@@ -143,9 +142,8 @@ class AsyncOperator:
         try:
             await self.facts(deadline)
         except Exception as error:
-            fix = getattr(error, "fix", "") or "make it reachable: without it nothing commits and nothing is recovered."
-            level: Literal["warning", "refused"] = "refused" if isinstance(error, _REFUSED) else "warning"
-            found.append(Finding(level, log.name, reason(error), fix))
+            fix = "make it reachable: without it nothing commits and nothing is recovered."
+            found.append(_unanswered(log.name, error, getattr(error, "fix", "") or fix))
         try:
             found += await log.doctor(self._setting.log_time(deadline))
             if not await log.beating(self._setting.log_time(deadline)):
@@ -159,7 +157,7 @@ class AsyncOperator:
             if isinstance(answer, list):
                 found += answer
             else:
-                found.append(Finding("warning", name, reason(answer), "make it reachable: its branches wait for it."))
+                found.append(_unanswered(name, answer, "make it reachable: its branches wait for it."))
         try:
             report = await self._recovery.look(deadline)
         except Exception as error:
@@ -288,6 +286,13 @@ def _against(shown: InDoubt, want: Decision, *, presumes: bool, own: bool) -> st
     if "prepared" in states:
         return "COMMIT was not decided: its coordinator may have aborted it and told its user so"
     return "no participant knows of it"
+
+
+def _unanswered(subject: str, error: BaseException, fix: str) -> Finding:
+    """Of a log or participant that could not be asked, or may not be used: that is an answer."""
+    if isinstance(error, _REFUSED):
+        return Finding("refused", subject, reason(error), error.fix or fix)
+    return Finding("warning", subject, reason(error), fix)
 
 
 def _as(want: Decision) -> str:

@@ -1,4 +1,5 @@
-"""Bookmarks and readiness for web applications: `regionkit.web.asgi` and `.wsgi` hold the middleware, `.django` a router.
+"""Bookmarks and readiness for web applications: `regionkit.web.asgi` and `.wsgi` hold the middleware, `.django` a router,
+`.django_branch` the ORM in a transaction over several databases.
 
 No web framework is imported.
 """

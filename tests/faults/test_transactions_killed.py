@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ PAIRS: dict[str, tuple[str, ...]] = {
     "postgresql + postgresql, log on a third": ("postgresql", "postgresql", "postgresql"),
     "postgresql + postgresql, anchored": ("postgresql", "postgresql", "a"),
     "postgresql + sqlite, anchored": ("postgresql", "sqlite", "b"),
+    "postgresql + two files of sqlite, anchored": ("postgresql", "sqlite-attached", "b"),
     "postgresql + postgresql, file log": ("postgresql", "postgresql", "file"),
     "postgresql + mariadb + mysql, log on a third": ("postgresql", "mariadb", "postgresql", "mysql"),
 }
@@ -53,7 +56,7 @@ def url_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str
     def make(server: str, what: str) -> str:
         if server == "file":
             return f"{tmp_path}/decisions"
-        if server == "sqlite":
+        if server.startswith("sqlite"):
             return f"sqlite:///{tmp_path}/{what}.db"
         given = request.getfixturevalue(FIXTURES[server])
         url: str = given.primary.url_for(given.database())
@@ -67,6 +70,8 @@ def run_cell(kills: int, pair: tuple[str, ...], url_of: Callable[[str, str], str
     a, b, log, *others = pair
     cell: dict[str, Any] = {"a": url_of(a, "a"), "b": url_of(b, "b"), "kills": kills, "folder": str(folder)}
     cell |= dict(zip("c", (url_of(one, "c") for one in others), strict=False))
+    if b == "sqlite-attached":
+        cell["archive"] = f"{folder}/archive.db"
     cell |= {"log": cell[log] if log in cell else url_of(log, "log"), "points": points(log), "seed": len(a + b + log)}
     prepared(cell)
     done = subprocess.run(
@@ -98,6 +103,9 @@ def prepared(cell: dict[str, Any]) -> None:
             for id in range(ACCOUNTS):
                 db.execute(text("INSERT INTO accounts VALUES (:id, 0)"), {"id": id})
         engine.dispose()
+    if "archive" in cell:
+        with closing(sqlite3.connect(cell["archive"])) as db:
+            db.execute("CREATE TABLE moved (id VARCHAR(16) PRIMARY KEY, amount INTEGER NOT NULL)")
     bank = Bank(cell)
     bank.tm.create_tables()
     bank.close()

@@ -13,6 +13,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import sys
 import time
 import traceback
@@ -54,6 +55,7 @@ class Bank:
     """Two or three databases, a log, a manager: of one process."""
 
     def __init__(self, cell: dict[str, Any]) -> None:
+        self.archive: str = cell.get("archive", "")
         self.engines = {
             url: create_engine(url, poolclass=NullPool)
             for url in {*sides_of(cell).values(), cell["log"]}
@@ -65,10 +67,14 @@ class Bank:
             self.log = FileDecisionLog(cell["log"], unsafe_place=True)
         self.sides = {name: self.engines[url] for name, url in sides_of(cell).items()}
         self.participants = {
-            name: participant_of(name, engine, namespace=NAMESPACE, unsafe_no_flush=True)
+            name: participant_of(name, engine, namespace=NAMESPACE, unsafe_no_flush=True, **self.attached(name))
             for name, engine in self.sides.items()
         }
         self.tm = TransactionManager(namespace=NAMESPACE, log=self.log, participants=self.participants)
+
+    def attached(self, name: str) -> dict[str, Any]:
+        """What `b` has beside its own file, where the cell says so."""
+        return {"attach": {"archive": self.archive}} if name == "b" and self.archive else {}
 
     def close(self) -> None:
         """All that it has opened."""
@@ -94,6 +100,8 @@ def transfer(bank: Bank, chance: random.Random, told: Any, *, fails: bool, accou
             sign = 1 - len(bank.sides) if name == "a" else 1  # a pays all others
             moved = {"n": sign * amount, "id": chance.randrange(ACCOUNTS) if account is None else account}
             db.execute(text("UPDATE accounts SET n = n + :n WHERE id = :id"), moved)
+            if bank.attached(name):
+                db.execute(text("INSERT INTO archive.moved (id, amount) VALUES (:id, :n)"), {"id": id, "n": amount})
         if fails:
             raise ZeroDivisionError
 
@@ -258,6 +266,10 @@ def settled(cell: dict[str, Any], died: dict[str, list[str]]) -> dict[str, Any]:
                 prepared += db.execute(text(mine)).scalar_one()
             elif engine.dialect.name == "mysql":
                 prepared += sum(f"{NAMESPACE}." in one for one in listed_by(db))
+    halves = 0
+    if bank.archive:
+        with contextlib.closing(sqlite3.connect(bank.archive)) as file:
+            halves = len(moved["b"].items() ^ set(file.execute("SELECT id, amount FROM moved")))
     shares = {}
     for point, ids in sorted(died.items()):
         known = [id for id in ids if id]
@@ -267,7 +279,7 @@ def settled(cell: dict[str, Any], died: dict[str, list[str]]) -> dict[str, Any]:
         "kills": sum(len(ids) for ids in died.values()),
         "at points": counts[True],
         "at random": counts[False],
-        "torn": sum(len(moved["a"].keys() ^ other.keys()) for other in moved.values()),
+        "torn": sum(len(moved["a"].keys() ^ other.keys()) for other in moved.values()) + halves,
         "differ": sum(
             moved["a"][id] != other[id] for other in moved.values() for id in moved["a"].keys() & other.keys()
         ),

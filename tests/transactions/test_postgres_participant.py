@@ -17,7 +17,7 @@ from regionkit.errors import ConfigurationError
 from regionkit.testing import FaultProxy
 from regionkit.transactions.participants.factory import participant_of
 from regionkit.transactions.participants.participant import Listed
-from regionkit.transactions.protocol import Finish, Vote
+from regionkit.transactions.protocol import Decision, Finish, Vote
 from regionkit.transactions.recovery_rules import Evidence
 from regionkit.transactions.xid import Xid
 
@@ -417,13 +417,32 @@ def test_a_deferred_constraint_that_fails_is_no_and_leaves_a_clean_connection(ri
     answered = branch.prepare(within())
     assert (answered.vote, answered.retryable) == (Vote.NO, False)
     assert "once" in answered.why
+    assert branch.torn == ""  # the failed PREPARE has rolled back
     branch.close()
+    anchor = rig.branch(bank, anchor=True)
+    rig.add(anchor)
+    rig.add(anchor)
+    assert (anchor.commit_one_phase([], within())).winner is Decision.ABORT
+    assert anchor.torn == ""
+    anchor.close()
     again = rig.branch(bank)
     assert again._link.driver is driver
     rig.add(again)
     assert (again.prepare(within())).vote is Vote.YES
     assert again.finish(False, within()) is Finish.DONE
     again.close()
+
+
+def test_a_deferred_commit_before_an_error_is_no_clean_end(rig: ParticipantRig) -> None:
+    """What stood before it is committed, whatever the next statement says."""
+    bank = rig.participant()
+    branch = rig.branch(bank)
+    number = rig.add(branch)
+    branch.defer("COMMIT")
+    branch.defer("SELECT 1 / 0")
+    assert (branch.prepare(within())).vote is Vote.NO
+    assert branch.torn and rig.accounts == {number}
+    branch.close()
 
 
 REFUSED = {

@@ -16,7 +16,7 @@ from regionkit.errors import ConfigurationError
 from regionkit.testing import FaultProxy
 from regionkit.transactions.participants.factory_async import participant_of
 from regionkit.transactions.participants.participant_async import Listed
-from regionkit.transactions.protocol import Finish, Vote
+from regionkit.transactions.protocol import Decision, Finish, Vote
 from regionkit.transactions.recovery_rules import Evidence
 from regionkit.transactions.xid import Xid
 
@@ -418,13 +418,32 @@ async def test_a_deferred_constraint_that_fails_is_no_and_leaves_a_clean_connect
     answered = await branch.prepare(within())
     assert (answered.vote, answered.retryable) == (Vote.NO, False)
     assert "once" in answered.why
+    assert branch.torn == ""  # the failed PREPARE has rolled back
     await branch.close()
+    anchor = await rig.branch(bank, anchor=True)
+    await rig.add(anchor)
+    await rig.add(anchor)
+    assert (await anchor.commit_one_phase([], within())).winner is Decision.ABORT
+    assert anchor.torn == ""
+    await anchor.close()
     again = await rig.branch(bank)
     assert again._link.driver is driver
     await rig.add(again)
     assert (await again.prepare(within())).vote is Vote.YES
     assert await again.finish(False, within()) is Finish.DONE
     await again.close()
+
+
+async def test_a_deferred_commit_before_an_error_is_no_clean_end(rig: AsyncParticipantRig) -> None:
+    """What stood before it is committed, whatever the next statement says."""
+    bank = await rig.participant()
+    branch = await rig.branch(bank)
+    number = await rig.add(branch)
+    branch.defer("COMMIT")
+    branch.defer("SELECT 1 / 0")
+    assert (await branch.prepare(within())).vote is Vote.NO
+    assert branch.torn and rig.accounts == {number}
+    await branch.close()
 
 
 REFUSED = {

@@ -78,6 +78,13 @@ class _Cursor(sqlite3.Cursor):
         return found
 
 
+@functools.lru_cache(maxsize=64)
+def _noting(factory: Any) -> Any:
+    """A class of cursors (Django's) above ours; a function that makes one is taken as it is."""
+    is_class = isinstance(factory, type) and issubclass(factory, sqlite3.Cursor)
+    return type(factory.__name__, (factory, _Cursor), {}) if is_class and not issubclass(factory, _Cursor) else factory
+
+
 class Bounded(DriverState, sqlite3.Connection):
     """A sqlite3 connection that the deadline interrupts."""
 
@@ -102,8 +109,8 @@ class Bounded(DriverState, sqlite3.Connection):
         return self.in_transaction
 
     def cursor(self, factory: Any = None) -> Any:
-        """A cursor that notes what is run on it."""
-        return super().cursor(factory or _Cursor)
+        """A cursor that notes what is run on it, also one of somebody else's class."""
+        return super().cursor(_Cursor if factory is None else _noting(factory))
 
     def touched(self) -> None:
         """Something is about to run, by whomever; what SQLAlchemy does not know of may outlive the block."""

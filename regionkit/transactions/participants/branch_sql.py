@@ -135,7 +135,7 @@ class SqlBranchShell(abc.ABC):
         if self.doomed:
             return self._refuse(self.doomed)
         try:
-            answers = self._sent(self._preparing(), Stage.PREPARED)
+            answers = self.sent(self._preparing(), Stage.PREPARED)
         except DeadlineExceeded as error:  # nothing was sent
             return self._refuse(said(error))
         except Exception as error:
@@ -159,7 +159,7 @@ class SqlBranchShell(abc.ABC):
             return Answered(vote=Vote.UNANSWERED, why=why)
         return self._refuse(why)
 
-    def _sent(self, statements: list[Statement], then: Stage) -> list[Answer]:
+    def sent(self, statements: list[Statement], then: Stage) -> list[Answer]:
         """Send what may end the branch; `then`: its stage once it was answered well."""
         self.stage = Stage.ASKED
         try:
@@ -200,7 +200,7 @@ class SqlBranchShell(abc.ABC):
         if self.doomed:
             return self._refuse(self.doomed)
         try:
-            answers = self._sent(self._committing(deciding), Stage.ENDED)
+            answers = self.sent(self._committing(deciding), Stage.ENDED)
         except DeadlineExceeded as error:
             return self._refuse(said(error))
         except Exception as error:

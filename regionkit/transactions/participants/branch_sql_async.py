@@ -134,7 +134,7 @@ class AsyncSqlBranchShell(abc.ABC):
         if self.doomed:
             return await self._refuse(self.doomed)
         try:
-            answers = await self._sent(self._preparing(), Stage.PREPARED)
+            answers = await self.sent(self._preparing(), Stage.PREPARED)
         except DeadlineExceeded as error:  # nothing was sent
             return await self._refuse(said(error))
         except Exception as error:
@@ -158,7 +158,7 @@ class AsyncSqlBranchShell(abc.ABC):
             return Answered(vote=Vote.UNANSWERED, why=why)
         return await self._refuse(why)
 
-    async def _sent(self, statements: list[Statement], then: Stage) -> list[Answer]:
+    async def sent(self, statements: list[Statement], then: Stage) -> list[Answer]:
         """Send what may end the branch; `then`: its stage once it was answered well."""
         self.stage = Stage.ASKED
         try:
@@ -199,7 +199,7 @@ class AsyncSqlBranchShell(abc.ABC):
         if self.doomed:
             return await self._refuse(self.doomed)
         try:
-            answers = await self._sent(self._committing(deciding), Stage.ENDED)
+            answers = await self.sent(self._committing(deciding), Stage.ENDED)
         except DeadlineExceeded as error:
             return await self._refuse(said(error))
         except Exception as error:

@@ -168,12 +168,12 @@ class AsyncSqlParticipant(abc.ABC):
         owner = await self._backing.owner(deadline=deadline)
         return f"{owner.history}.{here}" if here else owner.history
 
-    def _refuse(self, risks: list[Finding]) -> None:
+    def _refuse(self, risks: list[Finding], why: str = "a branch that it has voted YES for could be lost.") -> None:
         """Raise for the first finding that is refused."""
         for risk in risks:
             if risk.level == "refused":
                 raise ConfigurationError(
                     f"participant {self.name!r} cannot take part: {risk.what}.",
-                    why="a branch that it has voted YES for could be lost.",
+                    why=why,
                     fix=risk.fix,
                 )

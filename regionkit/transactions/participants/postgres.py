@@ -20,7 +20,7 @@ from regionkit.contract.message import Answer, Statement
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError
 from regionkit.transactions.findings import Finding
-from regionkit.transactions.participants.branch_sql import SqlBranchShell, is_answer
+from regionkit.transactions.participants.branch_sql import SqlBranchShell, Stage, is_answer
 from regionkit.transactions.participants.participant import (
     Answered,
     Branch,
@@ -55,6 +55,8 @@ MISSING, BUSY, FORBIDDEN, ELSEWHERE = "42704", "55000", "42501", "0A000"
 class PostgresBranch(SqlBranchShell):
     """One branch on PostgreSQL."""
 
+    _rolled_back = False
+
     def _marked(self, state: int) -> list[Statement]:
         """Everything before the end; the user's deferred statements run as the connection's own account."""
         marker = Statement(self._participant.marker(self.xid, state))
@@ -75,8 +77,18 @@ class PostgresBranch(SqlBranchShell):
     def _ended_inside(self, error: BaseException) -> bool:
         return code_of(error) == "23514" and f"{self._participant.table}_gtrid" in str(error)
 
+    def sent(self, statements: list[Statement], then: Stage) -> list[Answer]:
+        """As any; notes whether the end itself was refused."""
+        link = self._link
+        began = link.driver.busy or bool(link.opening)
+        try:
+            return super().sent(statements, then)
+        except Exception:  # of PREPARE or COMMIT itself, a deferred constraint's: that has rolled the branch back
+            self._rolled_back = began and not self._deferred and not link.driver.busy
+            raise
+
     def _nothing_open(self, answers: Sequence[Answer]) -> bool:
-        return bool(_warning(answers))
+        return not self._rolled_back and bool(_warning(answers))
 
     def _prepared(self, answers: Sequence[Answer]) -> str:
         if answers[-1].tag != "PREPARE TRANSACTION":

@@ -19,7 +19,7 @@ from regionkit.contract.message import Answer, Statement
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError
 from regionkit.transactions.findings import Finding
-from regionkit.transactions.participants.branch_sql_async import AsyncSqlBranchShell, is_answer
+from regionkit.transactions.participants.branch_sql_async import AsyncSqlBranchShell, Stage, is_answer
 from regionkit.transactions.participants.participant_async import (
     Answered,
     AsyncBranch,
@@ -54,6 +54,8 @@ MISSING, BUSY, FORBIDDEN, ELSEWHERE = "42704", "55000", "42501", "0A000"
 class AsyncPostgresBranch(AsyncSqlBranchShell):
     """One branch on PostgreSQL."""
 
+    _rolled_back = False
+
     def _marked(self, state: int) -> list[Statement]:
         """Everything before the end; the user's deferred statements run as the connection's own account."""
         marker = Statement(self._participant.marker(self.xid, state))
@@ -74,8 +76,18 @@ class AsyncPostgresBranch(AsyncSqlBranchShell):
     def _ended_inside(self, error: BaseException) -> bool:
         return code_of(error) == "23514" and f"{self._participant.table}_gtrid" in str(error)
 
+    async def sent(self, statements: list[Statement], then: Stage) -> list[Answer]:
+        """As any; notes whether the end itself was refused."""
+        link = self._link
+        began = link.driver.busy or bool(link.opening)
+        try:
+            return await super().sent(statements, then)
+        except Exception:  # of PREPARE or COMMIT itself, a deferred constraint's: that has rolled the branch back
+            self._rolled_back = began and not self._deferred and not link.driver.busy
+            raise
+
     def _nothing_open(self, answers: Sequence[Answer]) -> bool:
-        return bool(_warning(answers))
+        return not self._rolled_back and bool(_warning(answers))
 
     def _prepared(self, answers: Sequence[Answer]) -> str:
         if answers[-1].tag != "PREPARE TRANSACTION":
