@@ -24,7 +24,7 @@ PAIRWISE = {  # modules of tests: in threads MySQL is left out, in asyncio Maria
     ),
     *("test_pool", "test_raw_cursor", "test_records", "test_streaming", "test_unit_ends", "test_units"),
     *("test_sources", "test_inboxes", "test_claims", "test_write_back", "test_write_through", "test_promise"),
-    *("test_back_faults", "test_track_sql", "test_events"),
+    *("test_back_faults", "test_log_mode", "test_track_sql", "test_events"),
     *("test_xa_participant", "test_sql_log", "test_logs"),
     *("test_unsent", "test_url_parameters", "test_block_settings", "test_lost_connections", "test_replace"),
 }

@@ -148,6 +148,13 @@ def test_a_refused_put_is_parked_and_the_log_goes_on(rig: Rig) -> None:
     assert "3 is refused" in parked.reason
     assert rig.cache.get("a") == Move(5)
     rig.refuses = set()
+    buffer: Any = rig.cache.back._parts.buffer  # type: ignore[union-attr]
+    retry, answers = buffer.retry, [["open"]]
+
+    def retried(names: Any) -> Any:
+        return answers.pop() if names and answers else retry(names)
+
+    buffer.retry = retried  # the server was restarted meanwhile
     assert (rig.cache.retry("b"), rig.cache.retry("a")) == (0, 1)
     assert rig.cache.get("a") == Move(3)
     assert (rig.cache.flush()).clean
@@ -237,6 +244,9 @@ def test_a_buffer_of_the_other_mode_is_refused_until_it_is_empty(rig: Rig) -> No
     )
     with pytest.raises(ConfigurationError, match="coalesce=False"):
         other.put("b", Move(2))
+    with rig.plain.connect() as db:
+        epochs = db.execute(text("SELECT epoch FROM regionkit_rk_wb_epoch")).scalars().all()
+    assert epochs == [1], "a refused put fences the flusher that works"
     assert (rig.cache.flush()).clean
     other.put("b", Move(2))
     with pytest.raises(ConfigurationError, match="coalesce=True"):
@@ -378,7 +388,8 @@ def test_a_put_that_cannot_be_read_here_holds_up_the_log(called: Called) -> None
     assert not (called.cache.flush(timeout=0.5)).clean
     assert called.written == [1]
     assert (called.cache.buffer()).entries == 2
-    assert any(type(event).__name__ == "RecordUnreadable" for event in called.events)
+    said = [event for event in called.events if type(event).__name__ == "RecordUnreadable"]
+    assert 1 <= len(said) <= 2, "it is looked at again after a pause"
     old.close()
 
 
@@ -423,6 +434,13 @@ def test_a_flush_of_one_key_waits_for_what_stands_before_it(called: Called) -> N
     called.raises = {}
     assert (called.cache.flush("b")).clean
     assert called.written == [1, 2, 3, 4]
+    called.raises = {6: [ValueError("not yet")] * 2}
+    for n in (5, 6):
+        called.cache.put("b", {"n": n})
+    assert not (called.cache.flush("b", timeout=0.05)).clean, "one of two puts of the key is written"
+    assert called.written[4:] == [5]
+    called.raises = {}
+    assert (called.cache.flush()).clean
 
 
 @pytest.mark.parametrize("accounts", ["sqlite"], indirect=True)

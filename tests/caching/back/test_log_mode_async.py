@@ -147,6 +147,13 @@ async def test_a_refused_put_is_parked_and_the_log_goes_on(rig: Rig) -> None:
     assert "3 is refused" in parked.reason
     assert await rig.cache.get("a") == Move(5)
     rig.refuses = set()
+    buffer: Any = rig.cache.back._parts.buffer  # type: ignore[union-attr]
+    retry, answers = buffer.retry, [["open"]]
+
+    async def retried(names: Any) -> Any:
+        return answers.pop() if names and answers else await retry(names)
+
+    buffer.retry = retried  # the server was restarted meanwhile
     assert (await rig.cache.retry("b"), await rig.cache.retry("a")) == (0, 1)
     assert await rig.cache.get("a") == Move(3)
     assert (await rig.cache.flush()).clean
@@ -236,6 +243,9 @@ async def test_a_buffer_of_the_other_mode_is_refused_until_it_is_empty(rig: Rig)
     )
     with pytest.raises(ConfigurationError, match="coalesce=False"):
         await other.put("b", Move(2))
+    with rig.plain.connect() as db:
+        epochs = db.execute(text("SELECT epoch FROM regionkit_rk_wb_epoch")).scalars().all()
+    assert epochs == [1], "a refused put fences the flusher that works"
     assert (await rig.cache.flush()).clean
     await other.put("b", Move(2))
     with pytest.raises(ConfigurationError, match="coalesce=True"):
@@ -377,7 +387,8 @@ async def test_a_put_that_cannot_be_read_here_holds_up_the_log(called: Called) -
     assert not (await called.cache.flush(timeout=0.5)).clean
     assert called.written == [1]
     assert (await called.cache.buffer()).entries == 2
-    assert any(type(event).__name__ == "RecordUnreadable" for event in called.events)
+    said = [event for event in called.events if type(event).__name__ == "RecordUnreadable"]
+    assert 1 <= len(said) <= 2, "it is looked at again after a pause"
     await old.close()
 
 
@@ -422,6 +433,13 @@ async def test_a_flush_of_one_key_waits_for_what_stands_before_it(called: Called
     called.raises = {}
     assert (await called.cache.flush("b")).clean
     assert called.written == [1, 2, 3, 4]
+    called.raises = {6: [ValueError("not yet")] * 2}
+    for n in (5, 6):
+        await called.cache.put("b", {"n": n})
+    assert not (await called.cache.flush("b", timeout=0.05)).clean, "one of two puts of the key is written"
+    assert called.written[4:] == [5]
+    called.raises = {}
+    assert (await called.cache.flush()).clean
 
 
 @pytest.mark.parametrize("accounts", ["sqlite"], indirect=True)
