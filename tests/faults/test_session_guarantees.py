@@ -123,7 +123,9 @@ def rig_of(server: str, request: pytest.FixtureRequest) -> tuple[StoreRig, Any]:
     name = made.database()
     urls = [node.url_for(name) for node in made.nodes]
     make_tables(urls[0])
-    rig = SqlStoreRig(Rig(server, urls, made.replicas[0].pause_replay, made.replicas[0].resume_replay))
+    rig = SqlStoreRig(
+        Rig(server, urls, made.replicas[0].pause_replay, made.replicas[0].resume_replay, made.wait_for_replicas)
+    )
     made.wait_for_replicas()
     return rig, made
 
