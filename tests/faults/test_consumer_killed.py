@@ -183,6 +183,7 @@ def address(source: str, url_of: Callable[[str, str], str], request: pytest.Fixt
 
 
 @pytest.mark.slow
+@pytest.mark.redis
 @pytest.mark.timeout(CELL)
 @pytest.mark.parametrize("inbox", INBOXES)
 def test_without_its_inbox_the_matrix_is_red(
