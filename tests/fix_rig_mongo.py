@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -89,6 +90,10 @@ class MongoRig:
             return MongoActions.get(client[self.database], key)
 
 
+HEARTBEAT = 2.5
+"""Seconds within which members hear of one another."""
+
+
 class MongoHome:
     """What is asked of the member in us-east-1 before and after each test, by one client: a new one costs 20 ms."""
 
@@ -105,6 +110,11 @@ class MongoHome:
         except PyMongoError:  # it was killed, or is another one's copy
             pass
         self._node.promote()
+
+    def be_primary_again(self) -> None:
+        """After it was frozen: it takes itself for the primary until it hears of another's election."""
+        time.sleep(HEARTBEAT)
+        self.be_primary()
 
     def drop(self, servers: Any, database: str) -> None:
         """A transaction whose caller was cancelled would be waited for."""
