@@ -26,7 +26,7 @@ from typing import Any
 _WINDOW = 4 << 20  # bytes that a connection may hold in each direction before its sender is made to wait
 _WAKING = 0.0003  # seconds before a time-out ends that are polled away instead of slept
 _SLICE = 0.01  # seconds of a limited rate that are passed on at once
-_GRACE = 0.05  # seconds from the first dropped reply to the reset: what the client sends behind it unasked is delivered too
+_GRACE = 0.05  # seconds from the first dropped reply to the reset: what the client sends behind it is delivered
 
 
 class End(enum.Enum):
