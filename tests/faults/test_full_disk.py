@@ -1,4 +1,4 @@
-"""The disk of a decision log is full: nothing is half done, whoever asks is told, and a new process ends what was left.
+"""The disk of a decision log is full: nothing is half done, callers get an error, and a new process ends what was left.
 
 The limit of a process's files (RLIMIT_FSIZE) stands for the disk: a write beyond it fails after a part of it.
 """

@@ -241,7 +241,7 @@ def test_what_cannot_be_is_refused(bank: Bank) -> None:
 
 @pytest.mark.parametrize("given", ["a kit and its store", "the pair"])
 def test_a_store_of_a_kits_takes_part(given: str, rig: Rig) -> None:
-    """Its branch opens at the current owner; the log is told kit and store as a pair."""
+    """Its branch opens at the current owner; the log gets kit and store as a pair."""
     with RegionKit(rig.topology(), local="us-east-1") as kit:
         kit.create_tables()
         pair = given == "the pair"

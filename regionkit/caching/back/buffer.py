@@ -61,7 +61,7 @@ class Buffer:
     """
 
     mode: ClassVar[str] = ""
-    """As the scripts are told it: "l" in log mode."""
+    """What the scripts get as mode: "l" in log mode, else nothing."""
 
     def __init__(
         self,

@@ -60,7 +60,7 @@ class AsyncBuffer:
     """
 
     mode: ClassVar[str] = ""
-    """As the scripts are told it: "l" in log mode."""
+    """What the scripts get as mode: "l" in log mode, else nothing."""
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 
 | what the sink says                     | what the flusher does |
 |----------------------------------------|-----------------------|
-| a change is applied, or superseded     | its key is told (ACK), and the entry goes (DONE) |
+| a change is applied, or superseded     | confirms its key (ACK), then removes the entry (DONE) |
 | CONFLICT                               | PARK; the log goes on |
 | SinkRefused, of several changes        | halves them, the first half first |
 | SinkRefused, of one                    | FAIL with a pause; at its last attempt PARK, and the log goes on |
@@ -12,7 +12,8 @@
 | an entry that cannot be decoded        | FAIL with a long pause: another version of the application may read it |
 
 1. Nothing is flushed behind an entry that was neither written nor parked.
-2. Keys are told before their entries go: a process that dies in between has them written again, which the sink can tell.
+2. Keys are confirmed before their entries are removed. If the process dies in between, they are written again; the sink
+   recognises their versions.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ def sql(facts: Facts) -> Iterator[Finding]:
 
 
 def delayed(e: EndpointFacts, what: str) -> Finding:
-    """Of a replica that is told to apply late; `what` says how."""
+    """Of a replica that is configured to apply late; `what` says how."""
     return Finding(
         "D407",
         "warning",

@@ -15,6 +15,7 @@ from regionkit.caching import (
     Cache,
     CallSink,
     Change,
+    Local,
     Shared,
     SinkDown,
     SqlJournal,
@@ -50,14 +51,14 @@ class Rig:
         self.down = False
         self.cache = self.another(**options)
 
-    def another(self, **options: Any) -> Cache[Move]:
+    def another(self, tiers: Any = (), **options: Any) -> Cache[Move]:
         """A cache of that name, as another process has it."""
         sink = SqlLogSink(self.engine, self.apply, self.load)
         strategy = WriteBack(
             **{"sink": sink, "durability": "memory", "ttl": 300.0, "coalesce": False, "attempts": 2, **options}
         )
         shared = Shared(self.server.primary.url, timeout=5.0)
-        return Cache(self.called, Move, strategy=strategy, tiers=[shared])
+        return Cache(self.called, Move, strategy=strategy, tiers=[*tiers, shared])
 
     def apply(self, db: Any, changes: list[Change]) -> None:
         """The sink's function: not idempotent."""
@@ -160,6 +161,30 @@ def test_a_refused_put_is_parked_and_the_log_goes_on(rig: Rig) -> None:
     assert (rig.cache.flush()).clean
     assert rig.moves() == [("a", add) for add in (1, 2, 4, 5, 3)]
     assert not rig.cache.parked()
+
+
+def test_other_processes_hear_of_what_is_parked_and_retried(rig: Rig) -> None:
+    """Their memory does not keep a value that was parked, nor one that a retried put has replaced."""
+    other = rig.another(tiers=[Local()])
+
+    def shown(wanted: Move) -> None:
+        for _ in range(250):
+            if other.get("a") == wanted:
+                return
+            sleep(0.02)
+        raise AssertionError(other.get("a"))
+
+    rig.cache.put("a", Move(1))
+    rig.cache.flush()
+    rig.refuses = {7}
+    rig.cache.put("a", Move(7))
+    shown(Move(7))
+    assert (rig.cache.flush()).parked == 1
+    shown(Move(1))
+    rig.refuses = set()
+    assert rig.cache.retry("a") == 1
+    shown(Move(7))
+    other.close()
 
 
 def test_several_puts_of_a_key_are_parked_and_discarded(rig: Rig) -> None:

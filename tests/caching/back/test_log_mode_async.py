@@ -16,6 +16,7 @@ from regionkit.caching import (
     AsyncSqlLogSink,
     AsyncSqlSink,
     Change,
+    Local,
     Shared,
     SinkDown,
     SqlJournal,
@@ -49,14 +50,14 @@ class Rig:
         self.down = False
         self.cache = self.another(**options)
 
-    def another(self, **options: Any) -> AsyncCache[Move]:
+    def another(self, tiers: Any = (), **options: Any) -> AsyncCache[Move]:
         """A cache of that name, as another process has it."""
         sink = AsyncSqlLogSink(self.engine, self.apply, self.load)
         strategy = WriteBack(
             **{"sink": sink, "durability": "memory", "ttl": 300.0, "coalesce": False, "attempts": 2, **options}
         )
         shared = Shared(self.server.primary.url, timeout=5.0)
-        return AsyncCache(self.called, Move, strategy=strategy, tiers=[shared])
+        return AsyncCache(self.called, Move, strategy=strategy, tiers=[*tiers, shared])
 
     async def apply(self, db: Any, changes: list[Change]) -> None:
         """The sink's function: not idempotent."""
@@ -159,6 +160,30 @@ async def test_a_refused_put_is_parked_and_the_log_goes_on(rig: Rig) -> None:
     assert (await rig.cache.flush()).clean
     assert rig.moves() == [("a", add) for add in (1, 2, 4, 5, 3)]
     assert not await rig.cache.parked()
+
+
+async def test_other_processes_hear_of_what_is_parked_and_retried(rig: Rig) -> None:
+    """Their memory does not keep a value that was parked, nor one that a retried put has replaced."""
+    other = rig.another(tiers=[Local()])
+
+    async def shown(wanted: Move) -> None:
+        for _ in range(250):
+            if await other.get("a") == wanted:
+                return
+            await asleep(0.02)
+        raise AssertionError(await other.get("a"))
+
+    await rig.cache.put("a", Move(1))
+    await rig.cache.flush()
+    rig.refuses = {7}
+    await rig.cache.put("a", Move(7))
+    await shown(Move(7))
+    assert (await rig.cache.flush()).parked == 1
+    await shown(Move(1))
+    rig.refuses = set()
+    assert await rig.cache.retry("a") == 1
+    await shown(Move(7))
+    await other.close()
 
 
 async def test_several_puts_of_a_key_are_parked_and_discarded(rig: Rig) -> None:

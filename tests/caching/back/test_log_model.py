@@ -76,7 +76,7 @@ class World:
             self.seen["claimed"] += 1
 
     def flushes(self, chance: Random) -> None:
-        """One step of a flusher: a part is written, or its first entry is refused, or it is told."""
+        """One step of a flusher: a part is written, its first entry is refused, or it ends."""
         if not self.taken:
             return
         one = chance.choice(self.taken)

@@ -231,3 +231,21 @@ def test_a_buffer_of_the_other_mode_is_refused_unless_it_is_empty(client: redis.
     assert both.account.run("back_put", [b"sb"], *told)[0] == b"done"
     assert both.account.run("back_open", [], both.run, 3, "l") == [-1, 2]
     assert both.account.run("back_log_claim", [], both.run, 9, 10**6, LASTS, 1000, b"t" * 16)[0] == 0
+
+
+def test_a_claim_is_bounded_in_bytes_says_that_a_flusher_lives_and_needs_the_log(client: redis.Redis) -> None:
+    """One entry at least; a log that was lost is opened anew, with what stands in the records."""
+    both, chance = BothLogs(client), Random(1)
+    both.epoch = 1
+    both.log.open(both.run, 1)
+    both.account.run("back_open", [], both.run, 1, "l")
+    both.put_log(chance, "a")
+    both.put_log(chance, "b")
+    found = both.account.run("back_log_claim", [], both.run, 9, 1, LASTS, 1000, b"t" * 16)
+    assert (found[0], len(found[3:]) // 3) == (1, 1)
+    assert int(client.hget(both.key("back"), "f")) == int(found[2]) + 1000
+    client.delete(both.key("log"))
+    assert both.account.run("back_log_claim", [], both.run, 9, 10**6, LASTS, 1000, b"t" * 16)[0] == 0
+    assert both.account.run("back_open", [], both.run, 2, "l") == [1, 2]
+    found = both.account.run("back_log_claim", [], both.run, 9, 10**6, LASTS, 1000, b"t" * 16)
+    assert found[3::3] == [b"sa", b"sb"]

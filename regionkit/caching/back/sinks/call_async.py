@@ -23,8 +23,9 @@ from typing import Any, ClassVar
 
 from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused
 from regionkit.caching.back.rules import EPOCH, Change, Verdict
+from regionkit.caching.back.sinks.functions_async import check_functions, loaded_by
 from regionkit.caching.source_async import acalled
-from regionkit.caching.strategies import Loaded, takes
+from regionkit.caching.strategies import Loaded
 from regionkit.contract.backing_async import async_backing_of
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.errors import ConfigurationError, RegionKitError
@@ -72,9 +73,7 @@ class AsyncCallSink:
         timeout: float = TIMEOUT,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        for name, call in (("function", function), ("load", load)):
-            if not callable(call) and (call is not None or name == "function"):
-                raise ConfigurationError(f"{name}={call!r} is no function.", fix="pass a function.")
+        check_functions(function, load)
         self._function = function
         self._load = load
         self._kept: Any = None
@@ -148,13 +147,7 @@ class AsyncCallSink:
         """
         if self._load is None:
             raise ConfigurationError("this CallSink has no load=.", fix="give it, or give the cache a loader.")
-        try:
-            found = await acalled(self._load, key, **({"owner": owner} if takes(self._load, "owner") else {}))
-        except SinkDown:
-            raise
-        except Exception as error:
-            raise SinkDown(f"the row of key {key!r} could not be loaded: {error}") from error
-        return found if found is None or isinstance(found, Loaded) else Loaded(found)
+        return await loaded_by(self._load, key, owner=owner)
 
     async def forget_marks(self, cache: str, below: int, before: float = math.inf) -> int:
         """Nothing is kept here: the function keeps the versions of deletes."""

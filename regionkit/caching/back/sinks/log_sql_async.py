@@ -30,11 +30,12 @@ from sqlalchemy import MetaData, bindparam, select
 from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused
 from regionkit.caching.back.rules import EPOCH, Change, Verdict
 from regionkit.caching.back.sinks.epochs_sql_async import AsyncSinkUnits, AsyncSqlEpochs, check_cache
+from regionkit.caching.back.sinks.functions_async import check_functions, loaded_by
 from regionkit.caching.back.sinks.raising_sql import EpochStatements, rising
 from regionkit.caching.kept_tables import WB_EPOCH, WB_POSITION
 from regionkit.caching.schema_sql import wb_position
 from regionkit.caching.source_async import acalled
-from regionkit.caching.strategies import Loaded, takes
+from regionkit.caching.strategies import Loaded
 from regionkit.contract.backing_async import async_backing_of
 from regionkit.contract.kept_tables import make_with_kit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
@@ -82,9 +83,7 @@ class AsyncSqlLogSink:
         timeout: float = TIMEOUT,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        for name, call in (("function", function), ("load", load)):
-            if not callable(call) and (call is not None or name == "function"):
-                raise ConfigurationError(f"{name}={call!r} is no function.", fix="pass a function.")
+        check_functions(function, load)
         if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0.1 <= timeout <= 600.0:
             raise ConfigurationError(f"timeout={timeout!r} cannot be used.", fix="give 0.1 to 600 seconds.")
         self.backing = async_backing_of(given, namespace=namespace, store=store, clock=clock)
@@ -159,15 +158,7 @@ class AsyncSqlLogSink:
         Raises:
             SinkDown: it failed.
         """
-        if self._load is None:
-            return None
-        try:
-            found = await acalled(self._load, key, **({"owner": owner} if takes(self._load, "owner") else {}))
-        except SinkDown:
-            raise
-        except Exception as error:
-            raise SinkDown(f"the value of key {key!r} could not be loaded: {error}") from error
-        return found if found is None or isinstance(found, Loaded) else Loaded(found)
+        return None if self._load is None else await loaded_by(self._load, key, owner=owner)
 
     async def forget_marks(self, cache: str, below: int, before: float = math.inf) -> int:
         """Nothing is kept of deletes: the position tells."""
