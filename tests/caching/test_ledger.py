@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from pathlib import Path
 from random import Random
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,6 +17,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from spoiling import spoiled
 
 from regionkit.caching import ledger as module
 from regionkit.caching.ledger import ALL, Floor, Lease, Ledger, Verdict, is_above
@@ -215,19 +213,10 @@ SWITCHES = {
 @pytest.mark.parametrize("protection", SWITCHES)
 def test_without_a_protection_something_stale_stands(protection: str) -> None:
     """Each matters: the walks turn red without it."""
-    text = Path(module.__file__).read_text()
-    for old, new in SWITCHES[protection]:
-        assert text.count(old) == 1, f"the text of {protection!r} is not there once: {old}"
-        text = text.replace(old, new)
-    spoiled = ModuleType("regionkit.caching.spoiled_ledger")
-    sys.modules[spoiled.__name__] = spoiled  # msgspec looks its types up there
-    try:
-        exec(compile(text, "spoiled ledger", "exec"), spoiled.__dict__)
-    finally:
-        del sys.modules[spoiled.__name__]
-    spoiled.__dict__["Verdict"] = Verdict
+    rules = spoiled(module, SWITCHES[protection])
+    rules["Verdict"] = Verdict
     with pytest.raises(AssertionError, match="was told"):
-        walked(range(6000), spoiled.__dict__["Ledger"])
+        walked(range(6000), rules["Ledger"])
 
 
 def account(most: int = 1000, *, settles: bool = False) -> Ledger:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from pathlib import Path
 from random import Random
-from types import ModuleType
 from typing import Any
 
 import pytest
+from spoiling import spoiled
 
 from regionkit.caching.back import log_rules as module
 from regionkit.caching.back.log_rules import LogModel
@@ -178,15 +176,6 @@ SWITCHES = {
 @pytest.mark.parametrize("protection", SWITCHES)
 def test_without_a_protection_a_walk_fails(protection: str) -> None:
     """Each matters."""
-    text = Path(module.__file__).read_text()
-    for old, new in SWITCHES[protection]:
-        assert text.count(old) == 1, f"the text of {protection!r} is not there once: {old}"
-        text = text.replace(old, new)
-    spoiled = ModuleType("regionkit.caching.back.spoiled_log")
-    sys.modules[spoiled.__name__] = spoiled  # msgspec looks its types up there
-    try:
-        exec(compile(text, "spoiled log", "exec"), spoiled.__dict__)
-    finally:
-        del sys.modules[spoiled.__name__]
+    rules = spoiled(module, SWITCHES[protection])
     with pytest.raises(AssertionError):
-        walked(range(4000), spoiled.__dict__["LogModel"])
+        walked(range(4000), rules["LogModel"])
