@@ -461,6 +461,14 @@ async def test_a_flush_of_one_key_waits_for_what_stands_before_it(called: Called
     called.raises = {6: [ValueError("not yet")] * 2}
     for n in (5, 6):
         await called.cache.put("b", {"n": n})
+    buffer: Any = called.cache.back._parts.buffer  # type: ignore[union-attr]
+    first = buffer.first
+
+    async def later(*how: Any) -> Any:
+        await asleep(0.01)  # the claim is surely later than the call
+        return await first(*how)
+
+    buffer.first = later
     assert not (await called.cache.flush("b", timeout=0.05)).clean, "one of two puts of the key is written"
     assert called.written[4:] == [5]
     called.raises = {}
