@@ -179,6 +179,8 @@ def test_other_processes_hear_of_what_is_parked_and_retried(rig: Rig) -> None:
     rig.refuses = {7}
     rig.cache.put("a", Move(7))
     shown(Move(7))
+    sleep(0.3)  # the news of the put have come: what is read now stays in its memory
+    shown(Move(7))
     assert (rig.cache.flush()).parked == 1
     shown(Move(1))
     rig.refuses = set()
