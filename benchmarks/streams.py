@@ -222,10 +222,10 @@ def _dying(kind: Any, progress: Progress) -> Any:
         return kind
 
     class Dying(kind):  # type: ignore[misc]
-        def apply(self, *args: Any, **options: Any) -> Any:
-            verdict = super().apply(*args, **options)
-            progress.tick()
-            return verdict
+        def apply_many(self, wishes: Any, *args: Any, **options: Any) -> Any:
+            told = super().apply_many(wishes, *args, **options)
+            progress.tick(len(wishes))
+            return told
 
     return Dying
 

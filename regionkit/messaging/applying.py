@@ -39,7 +39,7 @@ from regionkit.messaging.envelope import Envelope, Malformed, Message, fingerpri
 from regionkit.messaging.events import ConsumerBroken, ConsumerHalted
 from regionkit.messaging.handlers import Handler, Handlers, fewest, longest
 from regionkit.messaging.inboxes.inbox import Inbox
-from regionkit.messaging.outside import Errand, Outside, key_outside
+from regionkit.messaging.outside import Errand, First, Outside, key_outside
 from regionkit.messaging.runs import DOWN, Ended, Run, Runs
 
 __all__ = ["Applier", "Halted", "Step", "is_unforeseen"]
@@ -120,11 +120,11 @@ class Applier:
         """Call `hear` when a case was admitted or a gap closed."""
         self._changed = self.admitting.changed = hear
 
-    def work(self, taken: Taken) -> Step:
-        """Take one delivered message as far as it goes now."""
+    def work(self, taken: Taken, first: First | None = None) -> Step:
+        """Take one delivered message as far as it goes now. `first`: what came of its first run already."""
         crash_point("message.taken")
         try:
-            return self._work(taken)
+            return self._work(taken, first)
         except DOWN as error:
             self.away = f"{type(error).__name__}: {error}"
             return Step.PAUSE
@@ -163,7 +163,7 @@ class Applier:
         except DOWN:
             return Step.PAUSE
 
-    def _work(self, taken: Taken) -> Step:
+    def _work(self, taken: Taken, first: First | None) -> Step:
         if taken.malformed is not None:
             return self._admit_bytes(taken, taken.malformed)
         envelope = taken.envelope
@@ -178,7 +178,7 @@ class Applier:
         if message is None:
             return self._pass(taken, "skipped")
         if not taken.delivery.again:
-            return self._attempts(taken, handlers, message, 1)
+            return self._attempts(taken, handlers, message, 1, first)
         with self._suspects:  # perhaps it kills its process: one at a time, so that no other one is to blame
             started = self.inbox.start(
                 self.options.scope, envelope, Deadline(self.clock, ROWS_WITHIN), ordered=self.options.ordered
@@ -199,9 +199,11 @@ class Applier:
     def _gated(self, envelope: Envelope) -> bool:
         return self.options.ordered and envelope.number is not None and envelope.key is not None
 
-    def _attempts(self, taken: Taken, handlers: Sequence[Handler], message: Message, attempt: int) -> Step:
+    def _attempts(
+        self, taken: Taken, handlers: Sequence[Handler], message: Message, attempt: int, first: First | None = None
+    ) -> Step:
         if handlers[0].effect != "transaction":
-            return self._outside(taken, handlers[0], message, attempt)
+            return self._outside(taken, handlers[0], message, attempt, first)
         limit, timeout = fewest(handlers), longest(handlers)
         halts = self.options.on_poison == "halt"
         began, undone, pause = self.clock.monotonic(), 0, FIRST_PAUSE
@@ -223,7 +225,7 @@ class Applier:
             sleep(pause * (0.5 + self.admitting.chance.random()))
             pause = min(2.0 * pause, IN_PLACE)
 
-    def _outside(self, taken: Taken, handler: Handler, message: Message, started: int) -> Step:
+    def _outside(self, taken: Taken, handler: Handler, message: Message, started: int, first: First | None) -> Step:
         """One whose effect is not in the transaction of its claim."""
         envelope, options = taken.envelope, self.options
 
@@ -248,6 +250,7 @@ class Applier:
             give_up=give_up,
             started=started,
             attempts=handler.attempts,
+            first=first,
         )
         ended = self.outside.run(errand)
         if ended.run is not Run.FAILED:

@@ -38,7 +38,7 @@ from regionkit.messaging.envelope import Envelope, Malformed, Message, fingerpri
 from regionkit.messaging.events import ConsumerBroken, ConsumerHalted
 from regionkit.messaging.handlers import Handler, Handlers, fewest, longest
 from regionkit.messaging.inboxes.inbox_async import AsyncInbox
-from regionkit.messaging.outside_async import AsyncErrand, AsyncOutside, key_outside
+from regionkit.messaging.outside_async import AsyncErrand, AsyncOutside, First, key_outside
 from regionkit.messaging.runs_async import DOWN, AsyncRuns, Ended, Run
 
 __all__ = ["AsyncApplier", "Halted", "Step", "is_unforeseen"]
@@ -119,11 +119,11 @@ class AsyncApplier:
         """Call `hear` when a case was admitted or a gap closed."""
         self._changed = self.admitting.changed = hear
 
-    async def work(self, taken: Taken) -> Step:
-        """Take one delivered message as far as it goes now."""
+    async def work(self, taken: Taken, first: First | None = None) -> Step:
+        """Take one delivered message as far as it goes now. `first`: what came of its first run already."""
         crash_point("message.taken")
         try:
-            return await self._work(taken)
+            return await self._work(taken, first)
         except DOWN as error:
             self.away = f"{type(error).__name__}: {error}"
             return Step.PAUSE
@@ -162,7 +162,7 @@ class AsyncApplier:
         except DOWN:
             return Step.PAUSE
 
-    async def _work(self, taken: Taken) -> Step:
+    async def _work(self, taken: Taken, first: First | None) -> Step:
         if taken.malformed is not None:
             return await self._admit_bytes(taken, taken.malformed)
         envelope = taken.envelope
@@ -177,7 +177,7 @@ class AsyncApplier:
         if message is None:
             return await self._pass(taken, "skipped")
         if not taken.delivery.again:
-            return await self._attempts(taken, handlers, message, 1)
+            return await self._attempts(taken, handlers, message, 1, first)
         async with self._suspects:  # perhaps it kills its process: one at a time, so that no other one is to blame
             started = await self.inbox.start(
                 self.options.scope, envelope, Deadline(self.clock, ROWS_WITHIN), ordered=self.options.ordered
@@ -198,9 +198,11 @@ class AsyncApplier:
     def _gated(self, envelope: Envelope) -> bool:
         return self.options.ordered and envelope.number is not None and envelope.key is not None
 
-    async def _attempts(self, taken: Taken, handlers: Sequence[Handler], message: Message, attempt: int) -> Step:
+    async def _attempts(
+        self, taken: Taken, handlers: Sequence[Handler], message: Message, attempt: int, first: First | None = None
+    ) -> Step:
         if handlers[0].effect != "transaction":
-            return await self._outside(taken, handlers[0], message, attempt)
+            return await self._outside(taken, handlers[0], message, attempt, first)
         limit, timeout = fewest(handlers), longest(handlers)
         halts = self.options.on_poison == "halt"
         began, undone, pause = self.clock.monotonic(), 0, FIRST_PAUSE
@@ -222,7 +224,9 @@ class AsyncApplier:
             await asleep(pause * (0.5 + self.admitting.chance.random()))
             pause = min(2.0 * pause, IN_PLACE)
 
-    async def _outside(self, taken: Taken, handler: Handler, message: Message, started: int) -> Step:
+    async def _outside(
+        self, taken: Taken, handler: Handler, message: Message, started: int, first: First | None
+    ) -> Step:
         """One whose effect is not in the transaction of its claim."""
         envelope, options = taken.envelope, self.options
 
@@ -247,6 +251,7 @@ class AsyncApplier:
             give_up=give_up,
             started=started,
             attempts=handler.attempts,
+            first=first,
         )
         ended = await self.outside.run(errand)
         if ended.run is not Run.FAILED:

@@ -7,6 +7,7 @@
 3. Nothing of a batch counts as an attempt. One that raises or deadlocks is rolled back and halved; a message that is left
    alone is run alone, and that run counts.
 4. After a deadlock a lane's batches are half as large; each that commits lets them grow again.
+5. Effects inside the store of claims go together without a transaction: `effects_together_async`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from regionkit.errors import UsageError
 from regionkit.messaging.admitting import Taken
 from regionkit.messaging.applying import FIRST_PAUSE, Applier, Step
 from regionkit.messaging.delivery import Intake, Judged, Verdict
+from regionkit.messaging.effects_together import EffectsTogether
 from regionkit.messaging.envelope import Malformed, Message, message_of
 from regionkit.messaging.handlers import Handler
 from regionkit.messaging.runs import DOWN, Ended, Run, called
@@ -47,6 +49,7 @@ class Batches:
     def __init__(self, applier: Applier) -> None:
         self._applier = applier
         self._judge_many = getattr(applier.inbox, "judge_many", None)
+        self._effects = EffectsTogether(applier)
         self._most: dict[str, int] = {}
 
     def most(self, taken: Taken) -> int:
@@ -63,10 +66,12 @@ class Batches:
     def _handler(self, taken: Taken) -> Handler | None:
         """The one that takes it in a batch; None where it goes alone."""
         envelope = taken.envelope
-        if self._judge_many is None or taken.malformed is not None or taken.delivery.again or envelope.tomb:
+        if taken.malformed is not None or taken.delivery.again or envelope.tomb:
             return None
         handlers = self._applier.handlers.of(envelope.type)
         if len(handlers) != 1 or handlers[0].batch == 1:
+            return None
+        if handlers[0].effect != "redis" and self._judge_many is None:
             return None
         return handlers[0] if self._applier.intake(envelope, handled=True) is Intake.TAKEN else None
 
@@ -84,6 +89,8 @@ class Batches:
             handler = None
         if handler is None:
             return [[taken] for taken in batch]
+        if handler.effect == "redis":
+            return self._effects.run(handler, batch, messages, done)
         found = _Found([])
         ended = self._run(handler, batch, messages, found)
         if ended.run in (Run.COMMITTED, Run.NOTHING):

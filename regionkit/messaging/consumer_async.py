@@ -40,6 +40,7 @@ from regionkit.messaging.handlers import (
     Handlers,
     OnInDoubt,
     checked_call,
+    default_batch,
 )
 from regionkit.messaging.inboxes.inbox_async import AsyncInbox
 from regionkit.messaging.parts import check_part
@@ -163,14 +164,15 @@ class AsyncConsumer(AsyncFastHandlers):
             on_in_doubt: if that is unknown: "retry" with the same key; "hospital" makes it a case.
             rerunnable: it calls nothing outside and changes nothing but its database, so that a run may be rolled back for
                 another message's sake: then one transaction may hold many messages.
-            batch: how many at most; default the consumer's `batch`.
+            batch: how many at most; default the consumer's `batch`. Effects inside Redis are rerunnable by themselves: one
+                script does those of 100 messages, unless this says less.
 
         Raises:
             ConfigurationError: options that cannot work; the consumer is already running.
         """
 
         def register(call: F) -> F:
-            most = (self.options.batch if rerunnable else 1) if batch is None else batch
+            most = default_batch(effect, self.options.batch, rerunnable=rerunnable) if batch is None else batch
             made = checked_call(call, is_async=IS_ASYNC)
             asks = None if resolve is None else checked_call(resolve, is_async=IS_ASYNC)
             self.register(

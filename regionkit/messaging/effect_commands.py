@@ -53,11 +53,16 @@ COMMANDS = MappingProxyType(
 
 
 class Checked(NamedTuple):
-    """An effect that may be sent: its keys, and the script's words for each command."""
+    """An effect that may be sent: its keys, the names of its commands, and the script's words for each."""
 
     keys: list[bytes]
+    names: list[str]
     words: list[Any]
-    most: int
+
+    @property
+    def most(self) -> int:
+        """How many commands it has."""
+        return len(self.keys)
 
 
 def checked_commands(commands: Any) -> Checked:
@@ -69,6 +74,7 @@ def checked_commands(commands: Any) -> Checked:
     if not isinstance(commands, list | tuple) or len(commands) > MOST_COMMANDS:
         raise _refused(f"an effect is a list of at most {MOST_COMMANDS} commands.")
     keys: list[bytes] = []
+    names: list[str] = []
     words: list[Any] = []
     uses: dict[tuple[bytes, bytes], str] = {}
     for number, command in enumerate(commands, 1):
@@ -78,15 +84,19 @@ def checked_commands(commands: Any) -> Checked:
         rule = COMMANDS.get(name)
         if rule is None:
             raise _refused(f"command {number}, {name[:20]}, may not be an effect.")
-        key, *rest = (_word(word, number) for word in command[1:])
+        key, *rest = [_word(word, number) for word in command[1:]]
         _check_shape(rule.shape, rest, command[2:], number)
-        _check_uses(uses, name, rule, key, rest, number)
+        if len(commands) > 1:
+            _check_uses(uses, name, rule, key, rest, number)
         keys.append(key)
+        names.append(name)
         words += [name, rule.type, rule.counts, len(rest), *rest]
-    return Checked(keys, words, len(keys))
+    return Checked(keys, names, words)
 
 
 def _word(word: Any, number: int) -> bytes:
+    if type(word) is str:  # of most
+        return word.encode()
     if isinstance(word, bytes):
         return word
     if isinstance(word, bool) or not isinstance(word, str | int | float):

@@ -15,7 +15,19 @@ from typing import Any, Literal
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.envelope import LONGEST_TYPE
 
-__all__ = ["ATTEMPTS", "LEASE", "MOST_BATCH", "TIMEOUT", "Effect", "Handler", "Handlers", "OnInDoubt", "checked_call"]
+__all__ = [
+    "ATTEMPTS",
+    "EFFECTS_TOGETHER",
+    "LEASE",
+    "MOST_BATCH",
+    "TIMEOUT",
+    "Effect",
+    "Handler",
+    "Handlers",
+    "OnInDoubt",
+    "checked_call",
+    "default_batch",
+]
 
 ATTEMPTS = 5
 """Started runs of one message: a hiccup is over by then, and a poison message does not run for ever."""
@@ -24,6 +36,8 @@ TIMEOUT = 30.0
 
 MOST_BATCH = 1000
 """Messages of one transaction: beyond, it is no cheaper, and its locks are held for long."""
+EFFECTS_TOGETHER = 100
+"""Messages whose effects inside Redis one script does, unless the handler says less: as many as a fetch brings."""
 LEASE = 30.0
 """Seconds after which a call may be taken over whose process has died; it is kept alive while the process lives."""
 LONGEST_LEASE = 3600.0
@@ -44,7 +58,7 @@ class Handler:
         lease: seconds of the claim of an effect outside.
         resolve: asked whether a call took effect whose end is not known: "yes", "no" or "unknown".
         on_in_doubt: what becomes of it where that is not known either.
-        batch: messages that one transaction may hold.
+        batch: messages that one transaction may hold, or one script where the effect is inside Redis.
         many: takes them all at once.
         fused: a statement that a server takes together with the claim.
     """
@@ -120,7 +134,13 @@ def _check_batch(handler: Handler) -> None:
         raise ConfigurationError(
             f"batch={handler.batch!r} of {handler.name}.", fix=f"give a number from 1 to {MOST_BATCH}."
         )
-    if handler.batch > 1 and not handler.rerunnable:
+    if handler.batch > 1 and handler.effect == "external":
+        raise ConfigurationError(
+            f"{handler.name} takes messages in batches, and its effect is outside.",
+            why="each call outside has a claim and a key of its own.",
+            fix="leave batch= out.",
+        )
+    if handler.batch > 1 and not handler.rerunnable and handler.effect == "transaction":
         raise ConfigurationError(
             f"{handler.name} takes messages in batches, and is not declared rerunnable.",
             why="a batch that is rolled back because of one message runs the other messages' handlers again.",
@@ -180,3 +200,10 @@ def checked_call(call: Any, *, is_async: bool) -> Callable[..., Any]:
         )
     named: Callable[..., Any] = call
     return named
+
+
+def default_batch(effect: Effect, most: int, *, rerunnable: bool) -> int:
+    """Messages that go together where a handler does not say how many. `most`: of the consumer, for transactions."""
+    if effect == "redis":
+        return EFFECTS_TOGETHER
+    return most if rerunnable and effect == "transaction" else 1

@@ -36,7 +36,7 @@ from regionkit.messaging.heart import Watch
 from regionkit.messaging.inboxes.inbox import Inbox
 from regionkit.messaging.runs import DOWN, Ended, Run, Runs, called
 
-__all__ = ["Context", "Errand", "Outside", "key_outside"]
+__all__ = ["ASK_WITHIN", "OWNER", "Context", "Errand", "First", "Outside", "failure_of", "key_outside"]
 
 LOG = logging.getLogger("regionkit.messaging")
 
@@ -103,6 +103,7 @@ class Errand(msgspec.Struct, frozen=True):
         started: which call of the message it is.
         attempts: calls that may be made at all.
         doubtful: it is known to be in doubt, and somebody has asked for it all the same.
+        first: what came of its first run, where that has been made.
     """
 
     id: bytes
@@ -117,6 +118,15 @@ class Errand(msgspec.Struct, frozen=True):
     started: int = 1
     attempts: int = 1
     doubtful: bool = False
+    first: First | None = None
+
+
+class First(msgspec.Struct, frozen=True):
+    """What came of a first run of an effect inside the store: of its function alone (`told` is false), or of the store."""
+
+    commands: Any
+    answer: Verdict | Exception | None
+    told: bool = True
 
 
 def key_outside(scope: bytes, id: str) -> str:
@@ -141,15 +151,7 @@ class Outside:
             looked = self._rows(errand, dry=True)
             if looked.run is not Run.NOTHING or looked.judged.verdict is not Verdict.APPLY:
                 return looked
-        wish = Wish(
-            scope=self._scope,
-            id=errand.id,
-            owner=os.urandom(OWNER),
-            fingerprint=errand.mark,
-            lease=errand.handler.lease,
-            keep=self._keep,
-            calling=errand.handler.effect == "external",
-        )
+        wish = self.wish(errand.id, errand.mark, errand.handler, os.urandom(OWNER))
         failure: Exception | None = None
         if errand.handler.effect == "redis":
             ended, failure, errand = self._inside(errand, wish)
@@ -177,24 +179,43 @@ class Outside:
         finally:
             heart.leave(watch)
 
+    def wish(self, id: bytes, mark: bytes, handler: Handler, owner: bytes) -> Wish:
+        """What the store of claims is asked for."""
+        return Wish(
+            scope=self._scope,
+            id=id,
+            owner=owner,
+            fingerprint=mark,
+            lease=handler.lease,
+            keep=self._keep,
+            calling=handler.effect == "external",
+        )
+
     def _inside(self, errand: Errand, wish: Wish) -> tuple[Ended | None, Exception | None, Errand]:
         """An effect inside the store of claims: how it ended; or what it failed with, at which attempt."""
-        began, pause, attempt = SYSTEM_CLOCK.monotonic(), FIRST_PAUSE, errand.started
+        began, pause, attempt, first = SYSTEM_CLOCK.monotonic(), FIRST_PAUSE, errand.started, errand.first
+        verdict: Verdict | None
         while attempt <= errand.attempts:
             told = False
             try:
-                message = msgspec.structs.replace(errand.message, attempt=attempt)
-                commands = called(errand.handler.call, message)
-                told = True
-                crash_point("message.handled")
-                verdict: Verdict | None = self._inbox.apply(wish, commands, within=ASK_WITHIN)
+                if first is not None:
+                    (commands, answer, told), first = (first.commands, first.answer, first.told), None
+                    if isinstance(answer, Exception):
+                        raise answer
+                    verdict = answer
+                else:
+                    message = msgspec.structs.replace(errand.message, attempt=attempt)
+                    commands = called(errand.handler.call, message)
+                    told = True
+                    crash_point("message.handled")
+                    verdict = self._inbox.apply(wish, commands, within=ASK_WITHIN)
                 if verdict is None:  # a claim has lapsed: was a case written by whoever had it?
                     looked = self._rows(errand, dry=True)
                     if looked.run is not Run.NOTHING or looked.judged.verdict is not Verdict.APPLY:
                         return looked, None, errand
                     verdict = self._inbox.apply(wish, commands, lapsed=True, within=ASK_WITHIN)
             except BaseException as raised:
-                error = _failure(raised, called=not told)
+                error = failure_of(raised, called=not told)
                 if told and isinstance(error, BackendError):  # of the store; the handler's own ones are failures
                     away = Run.UNKNOWN if isinstance(error, OutcomeUnknown) else Run.UNAVAILABLE
                     return Ended(away, _NOT_JUDGED, error), None, errand
@@ -248,7 +269,7 @@ class Outside:
             try:
                 told = called(handler.resolve, errand.message, context)
             except BaseException as raised:
-                _failure(raised)
+                failure_of(raised)
                 LOG.warning("resolve= of %s failed: the call stays in doubt", handler.name, exc_info=True)
         if told not in ("yes", "no", "unknown"):
             LOG.warning('resolve= of %s answered %r, not "yes", "no" or "unknown": in doubt', handler.name, told)
@@ -266,7 +287,7 @@ class Outside:
             except LeaseLost as error:
                 return Ended(Run.BUSY, _NOT_JUDGED, error)
             except BaseException as raised:
-                failure = _failure(raised)
+                failure = failure_of(raised)
                 spent = SYSTEM_CLOCK.monotonic() - began
                 if context.attempt >= errand.attempts or spent + pause >= IN_PLACE or errand.give_up is None:
                     return self._gave_up(errand, watch, "failed", failure, context.attempt)
@@ -345,7 +366,7 @@ class Outside:
 _DUPLICATE = Judged(Verdict.DUPLICATE)
 
 
-def _failure(error: BaseException, *, called: bool = True) -> Exception:
+def failure_of(error: BaseException, *, called: bool = True) -> Exception:
     """What a function of the application's failed with; what is none of that (its own cancellation, an exit) is raised again."""
     if isinstance(error, Exception):
         return error

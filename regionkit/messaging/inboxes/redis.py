@@ -3,6 +3,7 @@
 
 1. The effect of a handler with effect="redis" is a list of commands (`effect_commands`). The script looks at record, types and
    numbers first, then does them, and writes the record last: all of it or nothing, as the server does one thing at a time.
+   It takes the effects of several messages, one after another; what becomes of one is no matter of the others.
 2. A server that evicts, or keeps nothing on disk, can lose a record beside an effect: `transactional` is true only for one with
    noeviction and an append-only file. A failover loses what it had not copied, record and effect alike.
 3. Keys of any slot: a Cluster is refused by name.
@@ -10,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -22,7 +23,7 @@ from regionkit.facts.request import Kind
 from regionkit.messaging.claim import Wish
 from regionkit.messaging.claiming import fitting
 from regionkit.messaging.delivery import Verdict
-from regionkit.messaging.effect_commands import checked_commands
+from regionkit.messaging.effect_commands import Checked, checked_commands
 from regionkit.messaging.inboxes.claims import ClaimInbox
 from regionkit.messaging.records import RedisRecords
 
@@ -84,48 +85,58 @@ class RedisInbox(ClaimInbox):
             InDoubt: the server refused one in the middle (a right that the account lacks); those before it were done.
             OutcomeUnknown: no answer came; asked again, it is done or found done.
         """
-        effect = checked_commands(commands)
+        [told] = self.apply_many([wish], [checked_commands(commands)], lapsed=lapsed, within=within)
+        if isinstance(told, Exception):
+            raise told
+        return told
+
+    def apply_many(
+        self, wishes: Sequence[Wish], effects: Sequence[Checked], *, lapsed: bool = False, within: float
+    ) -> list[Verdict | Exception | None]:
+        """The same for several messages of one owner, in their order and in one step; what `apply` raises is returned.
+
+        Raises:
+            OutcomeUnknown: no answer came; asked again, each is done or found done.
+        """
         deadline = Deadline(SYSTEM_CLOCK, within)
         backing: Any = self._redis
         backend = backing.backend(deadline=deadline)
-        scope = fitting(wish.scope)
-        record = b"%b:%d:%b:%b" % (backend.key("claim").encode(), len(scope), scope, fitting(wish.id))
-        life = round(wish.remembered * 1000)
-        words = [
-            wish.owner,
-            wish.fingerprint,
-            round(wish.keep * 1000),
-            life,
-            b"1" if lapsed else b"",
-            effect.most,
-            *effect.words,
-        ]
+        first, scope = wishes[0], fitting(wishes[0].scope)
+        name = b"%b:%d:%b:" % (backend.key("claim").encode(), len(scope), scope)
+        keys: list[bytes] = []
+        words: list[Any] = [first.owner, round(first.keep * 1000), round(first.remembered * 1000)]
+        for wish, effect in zip(wishes, effects, strict=True):
+            keys += (name + fitting(wish.id), *effect.keys)
+            words += (wish.fingerprint, b"1" if lapsed else b"", effect.most, *effect.words)
 
         def asked(connection: Any) -> Any:
-            return self._script.run(connection, [record, *effect.keys], words)
+            return self._script.run(connection, keys, words)
 
-        kind, *more = self._ask(deadline, asked, changes=True)
-        if kind in _TOLD:
-            return _TOLD[kind]
-        if kind == b"t":
-            return None
-        if kind == b"k":
-            raise InDoubt("an earlier run has done part of an effect.", fix="check its keys; then bury the case.")
-        command, why = commands[more[0] - 1][0], _text(more[1])
-        if kind == b"e":
-            raise InDoubt(
-                f"an effect was done in part: its {more[0] - 1} first commands, and {command} was refused.",
-                why=why,
-                fix="check its keys, repair them by hand, and bury the case; give the account the missing right.",
-            )
-        raise UsageError(
-            f"an effect inside Redis could not be done: {command}.", why=why, fix="use keys of that type alone."
-        )
+        answers = self._ask(deadline, asked, changes=True)
+        return [_told(answer, effect) for answer, effect in zip(answers, effects, strict=True)]
 
     def close(self) -> None:
         """Close the connections that it opened. May be called twice."""
         super().close()
         self._redis.close()
+
+
+def _told(answer: list[Any], effect: Checked) -> Verdict | Exception | None:
+    kind, *more = answer
+    if kind in _TOLD or kind == b"t":
+        return _TOLD.get(kind)
+    if kind == b"k":
+        return InDoubt("an earlier run has done part of an effect.", fix="check its keys; then bury the case.")
+    command, why = effect.names[more[0] - 1], _text(more[1])
+    if kind == b"e":
+        return InDoubt(
+            f"an effect was done in part: its {more[0] - 1} first commands, and {command} was refused.",
+            why=why,
+            fix="check its keys, repair them by hand, and bury the case; give the account the missing right.",
+        )
+    return UsageError(
+        f"an effect inside Redis could not be done: {command}.", why=why, fix="use keys of that type alone."
+    )
 
 
 def lost_by(notes: tuple[str, ...], told: Mapping[str, str]) -> tuple[tuple[str, ...], bool]:

@@ -1,49 +1,72 @@
--- KEYS[1] the record, then one key a command. ARGV owner, fingerprint, keep and life in milliseconds, '1' to go on where a
--- claim has lapsed, number of commands; then for each:
--- its name, the type that its key has to have ('' for any), what has to be a number there ('', 'value' or 'field'), how many
--- arguments, and those behind the key. All is looked at before anything is done; the record is written last.
--- Answers {'w'}, {'d'}, {'m'}, {'b'}, {'t'}: a claim has lapsed, {'k'}: it was done in part, {'r', which, why}: nothing was done; {'e', which, why}: those before it were
+-- Effects of messages, one after another, each with its record: all of one or nothing of it.
+-- ARGV owner, keep and life in milliseconds; then for each message, until they end: its fingerprint, '1' to go on where a claim
+-- has lapsed, its number of commands; and for each of those its name, the type that its key has to have ('' for any), what has
+-- to be a number there ('', 'value' or 'field'), how many arguments, and those behind the key.
+-- KEYS in the same order: a record, then one key a command. All of a message is looked at before anything of it is done; its
+-- record is written last.
+-- Answers a list: {'w'}, {'d'}, {'m'}, {'b'}, {'t'}: a claim has lapsed, {'k'}: it was done in part, {'r', which, why}: nothing
+-- was done; {'e', which, why}: those before it were
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local found = redis.call('HMGET', KEYS[1], 's', 'f', 'l', 'h')
-local state, left = found[1], tonumber(found[3] or '0') - now
-local held = state == 'c' or state == 'k'
-if held or (state == 'd' and left > 0) then
-  if found[4] ~= '' and ARGV[2] ~= '' and found[4] ~= ARGV[2] then return {'m'} end
+local owner, ends, life = ARGV[1], now + ARGV[2], ARGV[3]
+
+local function told(record, found, fingerprint, lapsed)
+  local state, left = found[1], tonumber(found[3] or '0') - now
+  local held = state == 'c' or state == 'k'
+  if not held and (state ~= 'd' or left <= 0) then return nil end
+  if found[4] ~= '' and fingerprint ~= '' and found[4] ~= fingerprint then return {'m'} end
   if not held then return {'d'} end
   if left > 0 then return {'b'} end
   if state == 'k' then return {'k'} end
-  if ARGV[5] ~= '1' then return {'t'} end
+  if lapsed ~= '1' then return {'t'} end
 end
-local commands, at = {}, 7
-for n = 1, tonumber(ARGV[6]) do
-  local key, name, kind, number, count = KEYS[n + 1], ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
-  local words = {name, key}
-  for i = 1, count do words[i + 2] = ARGV[at + 3 + i] end
-  at = at + 4 + count
+
+local function refused(words, kind, number)
+  local key = words[2]
+  if kind == '' and number == '' then return nil end
   local is = redis.call('TYPE', key).ok
-  if kind ~= '' and is ~= 'none' and is ~= kind then
-    return {'r', n, key .. ' is a ' .. is}
-  end
-  if number ~= '' and is ~= 'none' then
+  if is == 'none' then return nil end
+  if kind ~= '' and is ~= kind then return key .. ' is a ' .. is end
+  if number ~= '' then
     local value
     if number == 'field' then value = redis.call('HGET', key, words[3]) else value = redis.call('GET', key) end
     if value and not (string.match(value, '^%-?%d+$') and #value <= 16) then
-      return {'r', n, key .. ' holds no number of at most 15 digits'}
+      return key .. ' holds no number of at most 15 digits'
     end
   end
-  commands[n] = words
 end
-for n, words in ipairs(commands) do
-  local reply = redis.pcall(unpack(words))
-  if type(reply) == 'table' and reply.err then
-    if n == 1 then return {'r', n, reply.err} end
-    redis.call('HSET', KEYS[1], 's', 'k', 'f', (tonumber(found[2] or '0')) + 1, 'l', 0, 'h', ARGV[2], 'o', '', 'w', '')
-    redis.call('PEXPIRE', KEYS[1], ARGV[4])
-    return {'e', n, reply.err}
+
+local function done(record, found, fingerprint, commands)
+  local fence = tonumber(found[2] or '0') + 1
+  for n, words in ipairs(commands) do
+    local reply = redis.pcall(unpack(words))
+    if type(reply) == 'table' and reply.err then
+      if n == 1 then return {'r', n, reply.err} end
+      redis.call('HSET', record, 's', 'k', 'f', fence, 'l', 0, 'h', fingerprint, 'o', '', 'w', '')
+      redis.call('PEXPIRE', record, life)
+      return {'e', n, reply.err}
+    end
   end
+  if found[5] then redis.call('HDEL', record, 'r') end
+  redis.call('HSET', record, 's', 'd', 'f', fence, 'l', ends, 'h', fingerprint, 'o', owner, 'w', '')
+  redis.call('PEXPIRE', record, life)
+  return {'w'}
 end
-redis.call('HDEL', KEYS[1], 'r')
-redis.call('HSET', KEYS[1], 's', 'd', 'f', tonumber(found[2] or '0') + 1, 'l', now + ARGV[3], 'h', ARGV[2], 'o', ARGV[1], 'w', '')
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
-return {'w'}
+
+local answers, key, at = {}, 1, 4
+while at <= #ARGV do
+  local record, fingerprint, lapsed, count = KEYS[key], ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+  local commands, no = {}, nil
+  at = at + 3
+  for n = 1, count do
+    local words, more = {ARGV[at], KEYS[key + n]}, tonumber(ARGV[at + 3])
+    for i = 1, more do words[i + 2] = ARGV[at + 3 + i] end
+    local why = no == nil and refused(words, ARGV[at + 1], ARGV[at + 2])
+    if why then no = {'r', n, why} end
+    commands[n], at = words, at + 4 + more
+  end
+  key = key + count + 1
+  local found = redis.call('HMGET', record, 's', 'f', 'l', 'h', 'r')
+  answers[#answers + 1] = told(record, found, fingerprint, lapsed) or no or done(record, found, fingerprint, commands)
+end
+return answers
