@@ -49,6 +49,7 @@ class Batches:
     def __init__(self, applier: Applier) -> None:
         self._applier = applier
         self._judge_many = getattr(applier.inbox, "judge_many", None)
+        self._apply_many = getattr(applier.inbox, "apply_many", None)
         self._effects = EffectsTogether(applier)
         self._most: dict[str, int] = {}
 
@@ -71,7 +72,7 @@ class Batches:
         handlers = self._applier.handlers.of(envelope.type)
         if len(handlers) != 1 or handlers[0].batch == 1:
             return None
-        if handlers[0].effect != "redis" and self._judge_many is None:
+        if (self._apply_many if handlers[0].effect == "redis" else self._judge_many) is None:
             return None
         return handlers[0] if self._applier.intake(envelope, handled=True) is Intake.TAKEN else None
 

@@ -48,6 +48,7 @@ class AsyncBatches:
     def __init__(self, applier: AsyncApplier) -> None:
         self._applier = applier
         self._judge_many = getattr(applier.inbox, "judge_many", None)
+        self._apply_many = getattr(applier.inbox, "apply_many", None)
         self._effects = AsyncEffectsTogether(applier)
         self._most: dict[str, int] = {}
 
@@ -70,7 +71,7 @@ class AsyncBatches:
         handlers = self._applier.handlers.of(envelope.type)
         if len(handlers) != 1 or handlers[0].batch == 1:
             return None
-        if handlers[0].effect != "redis" and self._judge_many is None:
+        if (self._apply_many if handlers[0].effect == "redis" else self._judge_many) is None:
             return None
         return handlers[0] if self._applier.intake(envelope, handled=True) is Intake.TAKEN else None
 
