@@ -77,6 +77,7 @@ class AsyncEffectsTogether:
                 return [[taken] for taken in batch if id(taken) not in answered]
             except BackendError:
                 return [[taken] for taken in batch]  # the first of them waits for the store
+            crash_point("message.committed")
             for one, answer in zip(sent, told, strict=True):
                 one.first = First(one.first.commands, answer)
         alone = [one for one in called if not self._is_done(one, done)]

@@ -208,6 +208,7 @@ class AsyncOutside:
                     told = True
                     crash_point("message.handled")
                     verdict = await self._inbox.apply(wish, commands, within=ASK_WITHIN)
+                    crash_point("message.committed")
                 if verdict is None:  # a claim has lapsed: was a case written by whoever had it?
                     looked = await self._rows(errand, dry=True)
                     if looked.run is not Run.NOTHING or looked.judged.verdict is not Verdict.APPLY:

@@ -18,10 +18,10 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import create_engine, text
+from consumer_effects import RedisEffects, effects_of
+from sqlalchemy import create_engine
 
 from regionkit.messaging.consumer import Consumer
-from regionkit.messaging.inboxes.sql import SqlInbox
 from regionkit.messaging.sources import RedisStream, SqlQueue
 from regionkit.testing import crash_points
 
@@ -60,22 +60,20 @@ def consume(cell: dict[str, Any], *, dies: bool, chance: random.Random) -> dict[
         if dies and left <= 0:
             die(how)
 
-    inbox = SqlInbox(create_engine(cell["inbox"]))
-    if cell.get("without_inbox"):  # what the matrix has to find out
-        from regionkit.messaging.delivery import Judged, Verdict
+    effects = effects_of(cell)
+    inbox = effects.inbox()
+    if cell.get("without_inbox"):
+        effects.forget_claims(inbox)
+    order: Any = None if isinstance(effects, RedisEffects) else "key"
+    consumer = Consumer(source_of(cell), inbox=inbox, order=order, concurrency=4, gap_wait=30.0)
 
-        inbox.judge = lambda *_, **__: Judged(Verdict.APPLY)  # type: ignore[method-assign]
-    consumer = Consumer(source_of(cell), inbox=inbox, order="key", concurrency=4, gap_wait=30.0)
-
-    @consumer.handler("moved")
-    def apply(message: Any, db: Any) -> None:
-        db.execute(text("INSERT INTO ledger (k, n) VALUES (:k, :n)"), message.payload)
+    def inside() -> None:
         if cell["point"] == "in the effect":
             strike()
         if many:
             time.sleep(0.003)  # of few, on a fast machine, too
-        db.execute(text("UPDATE accounts SET n = n + 1 WHERE id = :k"), message.payload)
 
+    effects.register(consumer, inside)
     with crash_points({cell["point"]: strike}):
         return asdict(consumer.run(until_idle=IDLE))
 

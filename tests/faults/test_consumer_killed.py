@@ -1,6 +1,6 @@
 """Consumers are killed at each step, on each source and inbox: each message takes effect once, in the order of its key.
 
-Pairwise in a full run; `make campaign-messaging` takes every cell. What was applied is read from a ledger that grows only, in
+Points, sources and inboxes by pairs in a full run; `make campaign-messaging` takes every cell. What was applied is read from a ledger that grows only, in
 the database of the effect.
 """
 
@@ -11,11 +11,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+import pymongo
 import pytest
 import redis
 from sending import Numbering
@@ -23,7 +24,6 @@ from sqlalchemy import create_engine, text
 
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
-from regionkit.messaging.inboxes.sql import SqlInbox
 
 CHILDREN = str(Path(__file__).with_name("consumer_children.py"))
 POINTS = (
@@ -35,28 +35,40 @@ POINTS = (
     "message.acknowledged",
 )
 SOURCES = ("redis", "postgresql", "mariadb", "sqlite")
-INBOXES = ("sqlite", "postgresql", "mariadb")
+INBOXES = ("sqlite", "postgresql", "mariadb", "mongo", "redis")
+SOME = {
+    "mongo": ("in the effect", "message.committed"),
+    "redis": ("in the effect", "message.handled", "message.committed"),
+}
+"""Points of a full run: MongoDB keeps the transaction of a dead process for seconds, and a script has fewer steps."""
 WHOLE = os.environ.get("REGIONKIT_MESSAGING") == "whole"
 KEYS = 12
 MESSAGES = 1200 if WHOLE else 240
 KILLS = 12 if WHOLE else 5
 CELL = 400 if WHOLE else 120
 """Seconds for a cell, its servers included."""
-SERIAL = {
-    "postgresql": "seq BIGSERIAL PRIMARY KEY",
-    "mysql": "seq BIGINT PRIMARY KEY AUTO_INCREMENT",
-    "sqlite": "seq INTEGER PRIMARY KEY AUTOINCREMENT",
-}
 
 
 def cells() -> list[tuple[str, str, str]]:
-    """All of them; or each point with each inbox, sources in turn."""
+    """All of them; or points with inboxes, sources in turn. An effect inside Redis is claimed when it is done."""
+    places = [place for place in itertools.product(POINTS, INBOXES) if place != ("message.claimed", "redis")]
     if WHOLE:
-        return list(itertools.product(POINTS, SOURCES, INBOXES))
-    found = []
-    for number, (point, inbox) in enumerate(itertools.product(POINTS, INBOXES)):
-        found.append((point, SOURCES[(number + number // len(INBOXES)) % len(SOURCES)], inbox))
-    return found
+        return [(point, source, inbox) for (point, inbox), source in itertools.product(places, SOURCES)]
+    places = [(point, inbox) for point, inbox in places if point in SOME.get(inbox, POINTS)]
+    return [
+        (point, SOURCES[(number + POINTS.index(point)) % len(SOURCES)], inbox)
+        for number, (point, inbox) in enumerate(places)
+    ]
+
+
+@pytest.fixture
+def short_transactions(mongo: Any) -> Iterator[None]:
+    """What a dead process had begun is rolled back by the server alone, after a minute where nobody says less."""
+    with pymongo.MongoClient(mongo.url_for("admin")) as client:
+        for seconds in (3, 60):
+            client.admin.command("setParameter", 1, transactionLifetimeLimitSeconds=seconds)
+            if seconds == 3:
+                yield
 
 
 @pytest.fixture
@@ -66,6 +78,12 @@ def url_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str
     def make(server: str, what: str) -> str:
         if server == "sqlite":
             return f"sqlite:///{tmp_path}/{what}.db"
+        if server == "redis":
+            return str(request.getfixturevalue("redis_server").primary.url)
+        if server == "mongo":
+            replicas = request.getfixturevalue("mongo")
+            request.getfixturevalue("short_transactions")
+            return str(replicas.url_for(replicas.database()))
         given = request.getfixturevalue("pg" if server == "postgresql" else "mariadb")
         url: str = given.primary.url_for(given.database())
         return url
@@ -73,19 +91,16 @@ def url_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str
     return make
 
 
-def prepared(inbox: str) -> None:
+def prepared(cell: dict[str, Any]) -> None:
     """The tables of the effect, and of the inbox."""
-    engine = create_engine(inbox)
-    with engine.begin() as db:
-        serial = SERIAL[engine.dialect.name.replace("mariadb", "mysql")]
-        db.execute(text(f"CREATE TABLE ledger ({serial}, k VARCHAR(40) NOT NULL, n INTEGER NOT NULL)"))
-        db.execute(text("CREATE TABLE accounts (id VARCHAR(40) PRIMARY KEY, n INTEGER NOT NULL)"))
-        for key in range(KEYS):
-            db.execute(text("INSERT INTO accounts VALUES (:k, 0)"), {"k": f"k{key}"})
-    made = SqlInbox(engine)
+    from consumer_effects import effects_of
+
+    effects = effects_of(cell)
+    effects.prepare([f"k{key}" for key in range(KEYS)])
+    made = effects.inbox()
     made.create_tables()
     made.close()
-    engine.dispose()
+    effects.close()
 
 
 def published(cell: dict[str, Any]) -> None:
@@ -102,20 +117,21 @@ def published(cell: dict[str, Any]) -> None:
     source.close()
 
 
-def applied(inbox: str) -> tuple[dict[str, list[int]], dict[str, int]]:
+def applied(told: dict[str, Any]) -> tuple[dict[str, list[int]], dict[str, int]]:
     """By key: what the ledger says, and what the account says."""
-    engine, found = create_engine(inbox), {}
-    with engine.connect() as db:
-        for key, n in db.execute(text("SELECT k, n FROM ledger ORDER BY seq")):
-            found.setdefault(key, []).append(n)
-        accounts = dict(db.execute(text("SELECT id, n FROM accounts")).all())  # type: ignore[arg-type]
-    engine.dispose()
-    return found, accounts
+    from consumer_effects import effects_of
+
+    effects = effects_of(told)
+    found: tuple[dict[str, list[int]], dict[str, int]] = effects.applied()
+    effects.close()
+    return found
 
 
-def cases(inbox: str) -> str:
+def cases(told: dict[str, Any]) -> str:
     """What is in the hospital, and what is held: for people."""
-    engine = create_engine(inbox)
+    if told["inbox"].startswith("mongodb:"):
+        return ""
+    engine = create_engine(told["hospital"] if told["inbox"].startswith("redis:") else told["inbox"])
     with engine.connect() as db:
         found = db.execute(text("SELECT reason, status, attempts, error_type, error FROM regionkit_rk_hospital")).all()
         held = db.execute(text("SELECT count(*) FROM regionkit_rk_held")).scalar()
@@ -131,11 +147,13 @@ def run_cell(point: str, source: str, inbox: str, url_of: Callable[[str, str], s
         "point": point,
         "source": source,
         "inbox": url,
+        "hospital": url_of("sqlite", "hospital"),
+        "prefix": f"cell{POINTS.index(point)}_{os.getpid()}",
         "seed": crc32(f"{point} {inbox}".encode()),
         "kills": KILLS,
         **more,
     }
-    prepared(url)
+    prepared(cell)
     published(cell)
     done = subprocess.run(
         [sys.executable, CHILDREN, json.dumps(cell)],
@@ -148,7 +166,7 @@ def run_cell(point: str, source: str, inbox: str, url_of: Callable[[str, str], s
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     assert (told["late"], told["failed"]) == (0, 0), (told, done.stderr)
-    return {**told, "inbox": url}
+    return {**cell, **told}
 
 
 @pytest.mark.slow
@@ -159,10 +177,10 @@ def test_a_killed_consumer_loses_and_doubles_nothing(
 ) -> None:
     """Neither in the ledger nor in the accounts, and in order."""
     told = run_cell(point, address(source, url_of, request), inbox, url_of)
-    ledger, accounts = applied(told["inbox"])
+    ledger, accounts = applied(told)
     expected = list(range(1, MESSAGES // KEYS + 1))
     wrong = {key: found for key, found in ledger.items() if found != expected}
-    assert not wrong, f"{wrong}, {told}: {cases(told['inbox'])}"
+    assert not wrong, f"{wrong}, {told}: {cases(told)}"
     assert len(ledger) == KEYS
     assert accounts == {f"k{key}": len(expected) for key in range(KEYS)}
     few = point == "message.acknowledged"  # many messages are acknowledged in one step
@@ -191,5 +209,5 @@ def test_without_its_inbox_the_matrix_is_red(
 ) -> None:
     """The rig sees what it is there for: messages applied twice."""
     told = run_cell("message.committed", address("redis", url_of, request), inbox, url_of, without_inbox=True)
-    ledger, _ = applied(told["inbox"])
+    ledger, _ = applied(told)
     assert sum(map(len, ledger.values())) > MESSAGES
