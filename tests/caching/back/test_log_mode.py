@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from later_record import later_kind
 from sqlalchemy import text
 
 from regionkit.caching import (
@@ -24,6 +25,9 @@ from regionkit.caching import (
     Verdict,
     WriteBack,
 )
+from regionkit.caching.back.events import RecordUnreadable
+from regionkit.caching.back.flush_rules import OTHERS_VERSION
+from regionkit.caching.back.record import change_in
 from regionkit.caching.back.refusals import SinkFenced
 from regionkit.caching.back.rules import version_of
 from regionkit.core.concurrency import sleep
@@ -125,8 +129,7 @@ def test_what_was_applied_is_not_applied_again(rig: Rig) -> None:
     buffer: Any = rig.cache.back._parts.buffer  # type: ignore[union-attr]
     sink: Any = rig.cache.strategy.sink  # type: ignore[union-attr]
     claims = buffer.first(100, 0.8, 5.0, b"t" * 16)
-    flushing: Any = rig.cache.back._flushing  # type: ignore[union-attr]
-    changes = [flushing._change(one) for one in claims.records]
+    changes = [change_in(one.record, rig.cache.fetcher.parts.shaper) for one in claims.records]
     sink.flush(rig.called, claims.epoch, changes[:2])
     assert not (buffer.first(100, 1.0, 5.0, b"u" * 16)).records, "two have the lease"
     sleep(0.9)
@@ -311,7 +314,7 @@ class Called:
         self.engine = accounts.make(is_async=IS_ASYNC)
         self.written: list[int] = []
         self.raises: dict[int, list[Exception]] = {}
-        self.called = f"l{os.urandom(6).hex()}"
+        self.called, self.server = f"l{os.urandom(6).hex()}", server
         self.shared = Shared(server.primary.url, timeout=5.0)
         self.events: list[Any] = []
         self.cache = self.another(dict)
@@ -418,6 +421,25 @@ def test_a_put_that_cannot_be_read_here_holds_up_the_log(called: Called) -> None
     said = [event for event in called.events if type(event).__name__ == "RecordUnreadable"]
     assert 1 <= len(said) <= 2, "it is looked at again after a pause"
     old.close()
+
+
+@one_database
+def test_an_entry_that_one_process_cannot_read_is_written_by_another_at_once(called: Called) -> None:
+    """An old version leaves the lease to a new one, and pauses itself; of a later kind of record it knows the key only."""
+    old, new = called.another(int), called.cache
+    said: list[Any] = []
+    old.subscribe(said.append)
+    with old.flusher(drain=0.0):
+        new.put("k", {"n": 1})
+        while not any(isinstance(event, RecordUnreadable) for event in said):
+            sleep(0.01)
+        assert (new.flush(timeout=OTHERS_VERSION / 2)).clean
+    old.close()
+    new.put("k", {"n": 8})
+    later_kind(called.server, called.called, b"k")
+    assert not (new.flush(timeout=0.5)).clean
+    assert (new.dirty(), new.parked()) == (["k"], [])
+    assert called.written == [1]
 
 
 @one_database
