@@ -11,7 +11,8 @@
 | an entry that cannot be decoded        | FAIL without a pause; it claims nothing for a while: another version may read it |
 
 1. Nothing is flushed behind an entry that was neither written nor parked.
-2. Keys are confirmed before their entries are removed. If the process dies in between, they are written again; the sink
+2. A lease whose answer was lost may stand: the next claim has the same token, so that the log does not wait for its end.
+3. Keys are confirmed before their entries are removed. If the process dies in between, they are written again; the sink
    recognises their versions.
 """
 
@@ -67,14 +68,26 @@ class AsyncLogFlushing(AsyncFlushing):
         super().__init__(parts)
         self._buffer = buffer
         self._reads_from = 0.0
+        self._unanswered: list[bytes] = []
 
     async def batch(self) -> Batch:
         """Write the first entries, as much as one claim gives. Raises as `AsyncFlushing.batch`."""
-        parts, buffer = self._parts, self._buffer
         await self._may_flush()
-        if parts.clock.monotonic() < self._reads_from:
+        if self._parts.clock.monotonic() < self._reads_from:
             return Batch(0, 0)
-        token = os.urandom(16)
+        try:
+            token = self._unanswered.pop()
+        except IndexError:
+            token = os.urandom(16)
+        try:
+            return await self._under(token)
+        except TierDown:
+            self._unanswered.append(token)
+            raise
+
+    async def _under(self, token: bytes) -> Batch:
+        """The same, under a lease of this token."""
+        parts, buffer = self._parts, self._buffer
         claims = await buffer.first(BATCH, LEASE, alive_for(parts.strategy.max_age), token)
         if not claims.is_open:
             await parts.open()

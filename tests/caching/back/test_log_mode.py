@@ -26,10 +26,11 @@ from regionkit.caching import (
     WriteBack,
 )
 from regionkit.caching.back.events import RecordUnreadable
-from regionkit.caching.back.flush_rules import OTHERS_VERSION
+from regionkit.caching.back.flush_rules import LEASE, OTHERS_VERSION
 from regionkit.caching.back.record import change_in
 from regionkit.caching.back.refusals import SinkFenced
 from regionkit.caching.back.rules import version_of
+from regionkit.caching.steps import TierDown
 from regionkit.core.concurrency import sleep
 from regionkit.errors import Backpressure, ConfigurationError, VersionConflict
 
@@ -440,6 +441,29 @@ def test_an_entry_that_one_process_cannot_read_is_written_by_another_at_once(cal
     assert not (new.flush(timeout=0.5)).clean
     assert (new.dirty(), new.parked()) == (["k"], [])
     assert called.written == [1]
+
+
+@one_database
+@pytest.mark.parametrize("script", ["back_log_claim", "back_log_done", "back_log_fail"])
+def test_a_lost_answer_does_not_hold_up_the_log(called: Called, script: str) -> None:
+    """The lease may stand, or not: whoever asks again has it."""
+    tier: Any = called.cache.back._parts.buffer._tier  # type: ignore[union-attr]
+    run, lost = tier.run, list[str]()
+
+    def loses(name: str, *words: Any, **options: Any) -> Any:
+        given = run(name, *words, **options)
+        if name == script and not lost:
+            lost.append(name)
+            raise TierDown("no answer came in time", sent=True)
+        return given
+
+    if script == "back_log_fail":
+        called.raises[1] = [SinkDown("as the test wants it")]
+    called.cache.put("k", {"n": 1})
+    tier.run = loses
+    assert (called.cache.flush(timeout=LEASE / 2)).clean
+    assert lost
+    assert set(called.written) == {1}
 
 
 @one_database

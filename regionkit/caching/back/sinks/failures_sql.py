@@ -83,7 +83,7 @@ def _of(error: SQLAlchemyError, name: str) -> Exception:
     if _is_refused(error, code, words):
         return SinkRefused(words)
     if code in MISSING or "no such table" in words:
-        return SinkDown(f"{name!r} has not all tables: {words}. Call create_tables() once, and whenever you deploy.")
+        return SinkDown(f"{name!r} has not all tables: {words}. Call create_tables() once, and whenever you deploy")
     return SinkDown(f"{name!r} did not take the changes: {words}")
 
 
