@@ -163,11 +163,11 @@ class AsyncLooking:
             at = cursor
             page = await self._asked(lambda at=at: self._parts.buffer.page(at, parked=parked))  # type: ignore[misc]
             for listed in page.keys:
+                if len(seen) >= limit:
+                    return
                 if listed.name not in seen:
                     seen.add(listed.name)
                     yield listed
-                    if len(seen) >= limit:
-                        return
             cursor = page.cursor
             if not cursor:
                 return

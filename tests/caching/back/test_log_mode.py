@@ -446,12 +446,12 @@ def test_an_entry_that_one_process_cannot_read_is_written_by_another_at_once(cal
 @one_database
 @pytest.mark.parametrize("script", ["back_log_claim", "back_log_done", "back_log_fail"])
 def test_a_lost_answer_does_not_hold_up_the_log(called: Called, script: str) -> None:
-    """The lease may stand, or not: whoever asks again has it."""
+    """Of a claim that was done; of a step that would have given the lease back. Who asks again has the lease."""
     tier: Any = called.cache.back._parts.buffer._tier  # type: ignore[union-attr]
     run, lost = tier.run, list[str]()
 
     def loses(name: str, *words: Any, **options: Any) -> Any:
-        given = run(name, *words, **options)
+        given = None if name == script != "back_log_claim" and not lost else run(name, *words, **options)
         if name == script and not lost:
             lost.append(name)
             raise TierDown("no answer came in time", sent=True)
