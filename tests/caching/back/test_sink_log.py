@@ -12,6 +12,8 @@ from function_forms import coroutine, generator
 from sqlalchemy import text
 
 from regionkit.caching import Cache, CallSink, Change, Shared, SqlLogSink, WriteBack
+from regionkit.caching.back.events import SinkAway
+from regionkit.core.concurrency import sleep
 from regionkit.errors import ConfigurationError, UsageError
 
 IS_ASYNC = False
@@ -85,6 +87,29 @@ def test_a_function_that_ends_the_transaction_loses_nothing(rig: Rig, how: str) 
     with rig.cache(insert) as mended:
         assert (mended.flush()).clean
     assert sorted(set(rig.stands()[0])) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("accounts", ["sqlite"], indirect=True)
+def test_a_flusher_goes_on_after_such_a_function(rig: Rig) -> None:
+    """It says why the puts wait, and writes them once the function behaves."""
+    times: list[int] = []
+
+    def apply(db: Any, changes: list[Change]) -> None:
+        times.append(len(changes))
+        insert(db, changes)
+        if len(times) == 1:
+            db.rollback()
+
+    events: list[Any] = []
+    with rig.cache(apply) as cache:
+        cache.subscribe(events.append)
+        cache.create_tables()
+        cache.put("a", 1)
+        with cache.flusher():
+            while (cache.buffer()).entries:
+                sleep(0.02)
+    assert rig.stands()[0] == [1]
+    assert [event.why for event in events if isinstance(event, SinkAway) and "ended its own" in event.why]
 
 
 def test_the_list_is_the_functions_own(rig: Rig) -> None:

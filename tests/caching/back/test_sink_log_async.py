@@ -11,6 +11,8 @@ from function_forms import coroutine, generator
 from sqlalchemy import text
 
 from regionkit.caching import AsyncCache, AsyncCallSink, AsyncSqlLogSink, Change, Shared, WriteBack
+from regionkit.caching.back.events import SinkAway
+from regionkit.core.concurrency_async import asleep
 from regionkit.errors import ConfigurationError, UsageError
 
 IS_ASYNC = True
@@ -86,6 +88,29 @@ async def test_a_function_that_ends_the_transaction_loses_nothing(rig: Rig, how:
     async with rig.cache(insert) as mended:
         assert (await mended.flush()).clean
     assert sorted(set(rig.stands()[0])) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("accounts", ["sqlite"], indirect=True)
+async def test_a_flusher_goes_on_after_such_a_function(rig: Rig) -> None:
+    """It says why the puts wait, and writes them once the function behaves."""
+    times: list[int] = []
+
+    async def apply(db: Any, changes: list[Change]) -> None:
+        times.append(len(changes))
+        await insert(db, changes)
+        if len(times) == 1:
+            await db.rollback()
+
+    events: list[Any] = []
+    async with rig.cache(apply) as cache:
+        cache.subscribe(events.append)
+        await cache.create_tables()
+        await cache.put("a", 1)
+        async with cache.flusher():
+            while (await cache.buffer()).entries:
+                await asleep(0.02)
+    assert rig.stands()[0] == [1]
+    assert [event.why for event in events if isinstance(event, SinkAway) and "ended its own" in event.why]
 
 
 async def test_the_list_is_the_functions_own(rig: Rig) -> None:
