@@ -11,7 +11,8 @@
 | an entry that cannot be decoded        | FAIL without a pause; it claims nothing for a while: another version may read it |
 
 1. Nothing is flushed behind an entry that was neither written nor parked.
-2. A lease whose answer was lost may stand: the next claim has the same token, so that the log does not wait for its end.
+2. A lease whose answer was lost, or whose flush was cancelled, may stand: the next claim has the same token, so that the log does
+   not wait for its end.
 3. Keys are confirmed before their entries are removed. If the process dies in between, they are written again; the sink
    recognises their versions.
 """
@@ -81,7 +82,7 @@ class AsyncLogFlushing(AsyncFlushing):
             token = os.urandom(16)
         try:
             return await self._under(token)
-        except TierDown:
+        except BaseException:  # also a cancellation
             self._unanswered.append(token)
             raise
 

@@ -467,6 +467,17 @@ def test_a_lost_answer_does_not_hold_up_the_log(called: Called, script: str) -> 
 
 
 @one_database
+def test_an_interrupted_flush_does_not_hold_up_the_log(called: Called) -> None:
+    """Ctrl-C, or the cancellation of a task, in the midst of one: the next one in this process goes on."""
+    called.raises[1] = [KeyboardInterrupt()]  # type: ignore[list-item]
+    called.cache.put("k", {"n": 1})
+    with pytest.raises(KeyboardInterrupt):
+        called.cache.flush()
+    assert (called.cache.flush(timeout=LEASE / 2)).clean
+    assert called.written == [1]
+
+
+@one_database
 def test_an_earlier_epoch_writes_nothing(called: Called) -> None:
     """And a sink that comes late with what was applied writes nothing either."""
     applied: list[int] = []
