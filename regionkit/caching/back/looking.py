@@ -68,6 +68,7 @@ class Looking:
                     pause = AGAIN
             except SinkDown as down:
                 away = down
+                self._flushing.away(str(down))
             except (TierDown, Backpressure):
                 replayed = parts.journaling is None  # tried again, until the time is over
             status = self._status()

@@ -67,6 +67,7 @@ class AsyncLooking:
                     pause = AGAIN
             except SinkDown as down:
                 away = down
+                self._flushing.away(str(down))
             except (TierDown, Backpressure):
                 replayed = parts.journaling is None  # tried again, until the time is over
             status = await self._status()

@@ -208,6 +208,8 @@ def test_several_puts_of_a_key_are_parked_and_discarded(rig: Rig) -> None:
 
 def test_the_log_waits_for_a_sink_that_is_down(rig: Rig) -> None:
     """Nothing is parked, and nothing overtakes."""
+    said: list[Any] = []
+    rig.cache.subscribe(lambda event: said.append((type(event).__name__, getattr(event, "why", ""))))
     rig.cache.put("a", Move(1))
     rig.down = True
     rig.cache.put("b", Move(2))
@@ -216,6 +218,10 @@ def test_the_log_waits_for_a_sink_that_is_down(rig: Rig) -> None:
     rig.down = False
     assert (rig.cache.flush()).clean
     assert rig.moves() == [("a", 1), ("b", 2)]
+    assert [one for one in said if one[0].startswith("Sink")] == [
+        ("SinkAway", "as the test wants it"),
+        ("SinkBack", ""),
+    ]
 
 
 def test_deletes_and_conditions(rig: Rig) -> None:
