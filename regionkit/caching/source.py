@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from inspect import isawaitable
 from typing import Any, Protocol
 
@@ -77,7 +77,7 @@ def called(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     """What a function of the application's gives, whether it is async or not.
 
     Raises:
-        UsageError: an async one, in a cache for threads; one that takes other arguments.
+        UsageError: an async one, in a cache for threads; one that takes other arguments; a generator, of which nothing has run.
     """
     try:
         given = call(*arguments, **named)
@@ -90,14 +90,20 @@ def called(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
             fix="a loader takes (key), in a kit (key, store); the store of WriteThrough (key, value), with a backing or in "
             "a kit (db, key, value).",
         ) from error
-    if not isawaitable(given):
-        return given
-    if not IS_ASYNC:
-        if hasattr(given, "close"):
-            given.close()
+    if isawaitable(given):
+        if not IS_ASYNC:
+            if hasattr(given, "close"):
+                given.close()
+            raise UsageError(
+                f"{getattr(call, '__name__', 'the function')} is async, and the cache is not.",
+                fix="pass a plain function, or use the Async form of the cache.",
+            )
+        given = given
+    if isinstance(given, Generator | Generator):
         raise UsageError(
-            f"{getattr(call, '__name__', 'the function')} is async, and the cache is not.",
-            fix="pass a plain function, or use the Async form of the cache.",
+            f"{getattr(call, '__name__', 'the function')} returned a generator.",
+            why="nothing runs it, so nothing of it was done.",
+            fix="leave yield out; write a loop instead of a generator expression.",
         )
     return given
 

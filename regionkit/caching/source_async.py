@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 from inspect import isawaitable
 from typing import Any, Protocol
 
@@ -76,7 +76,7 @@ async def acalled(call: Callable[..., Any], *arguments: Any, **named: Any) -> An
     """What a function of the application's gives, whether it is async or not.
 
     Raises:
-        UsageError: an async one, in a cache for threads; one that takes other arguments.
+        UsageError: an async one, in a cache for threads; one that takes other arguments; a generator, of which nothing has run.
     """
     try:
         given = call(*arguments, **named)
@@ -89,16 +89,22 @@ async def acalled(call: Callable[..., Any], *arguments: Any, **named: Any) -> An
             fix="a loader takes (key), in a kit (key, store); the store of WriteThrough (key, value), with a backing or in "
             "a kit (db, key, value).",
         ) from error
-    if not isawaitable(given):
-        return given
-    if not IS_ASYNC:
-        if hasattr(given, "close"):
-            given.close()
+    if isawaitable(given):
+        if not IS_ASYNC:
+            if hasattr(given, "close"):
+                given.close()
+            raise UsageError(
+                f"{getattr(call, '__name__', 'the function')} is async, and the cache is not.",
+                fix="pass a plain function, or use the Async form of the cache.",
+            )
+        given = await given
+    if isinstance(given, Generator | AsyncGenerator):
         raise UsageError(
-            f"{getattr(call, '__name__', 'the function')} is async, and the cache is not.",
-            fix="pass a plain function, or use the Async form of the cache.",
+            f"{getattr(call, '__name__', 'the function')} returned a generator.",
+            why="nothing runs it, so nothing of it was done.",
+            fix="leave yield out; write a loop instead of a generator expression.",
         )
-    return await given
+    return given
 
 
 class AsyncPlainSource:

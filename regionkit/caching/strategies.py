@@ -196,7 +196,8 @@ class WriteBack(Lazy):
     least runs a flusher: `with cache.flusher():`, or `regionkit write-back run`.
 
     Attributes:
-        sink: where the rows are: a SqlSink, MongoSink, CassandraSink or CallSink. Without `load` it loads them, too.
+        sink: where the rows are: a SqlSink, MongoSink, CassandraSink or CallSink; in log mode a SqlLogSink. Without
+            `load` it loads them, too.
         durability: what holds a value when `put` returns: "memory", "aof-everysec", "aof-always", "aof-wait", "replicated",
             "journal", "sql-journal". See the page about write-back for what each costs and survives.
         journal: of "journal" a FileJournal(folder), of "sql-journal" a SqlJournal(engine).

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import ast
 import asyncio
-import json
 import signal
 import sys
 from collections.abc import Callable
@@ -96,13 +95,14 @@ async def _list(cache: Any, options: argparse.Namespace) -> int:
             "reason": one.reason,
             "age": one.age,
             "deleted": one.deleted,
-            **({"value": msgspec.to_builtins(one.value)} if options.values else {}),
+            **({"value": _plain(one.value)} if options.values else {}),
         }
         for one in parked
     ]
     if options.dirty:
         told["dirty_keys"] = [repr(key) for key in await _of(cache.dirty(options.limit))]
-    lines = [f"{state.dirty} dirty for up to {state.oldest:.1f} s, {state.parked} parked, {state.bytes} bytes"]
+    puts = f" ({state.entries} puts)" if state.entries else ""
+    lines = [f"{state.dirty} dirty{puts} for up to {state.oldest:.1f} s, {state.parked} parked, {state.bytes} bytes"]
     lines += [f"no flusher for {state.flusher:.0f} s"] if state.flusher else []
     lines += [f"parked {one['key']} {one['age']:.0f} s: {one['reason']}" for one in told["parked_keys"]]
     lines += [f"dirty {key}" for key in told.get("dirty_keys", ())]
@@ -123,7 +123,15 @@ async def _discard(cache: Any, options: argparse.Namespace) -> int:
 
 
 def _print(told: Any, options: argparse.Namespace, text: str) -> None:
-    print(json.dumps(msgspec.to_builtins(told), indent=2) if options.json else text)
+    print(msgspec.json.format(msgspec.json.encode(told), indent=2).decode() if options.json else text)
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON has a form for; of any other its text. NaN becomes null."""
+    try:
+        return msgspec.to_builtins(value, str_keys=True, enc_hook=repr)
+    except TypeError:  # a mapping with other keys
+        return repr(value)
 
 
 def _key(text: str) -> Any:

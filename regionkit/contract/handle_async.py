@@ -47,7 +47,7 @@ class AsyncHandle(Protocol):
         ...
 
     def hold(self, why: str) -> None:
-        """Only the block's end ends its transaction from now on; whoever else tries hears `why`."""
+        """Only the block's end ends its transaction from now on; whoever else tries hears `why`. Again: whether that has held."""
         ...
 
     def outcome(self, result: Any) -> Any:

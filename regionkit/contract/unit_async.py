@@ -65,7 +65,11 @@ class AsyncUnit(Protocol):
         ...
 
     def hold(self, why: str) -> None:
-        """Only the unit's end ends its transaction from now on. `why`: told to whoever tries."""
+        """Only the unit's end ends its transaction from now on. `why`: told to whoever tries. May be called again, to be sure.
+
+        Raises:
+            UsageError: it was held, and somebody has ended the transaction since. SQL only.
+        """
         ...
 
     def on_outcome(self, hear: Callable[[Committed], None]) -> None:

@@ -4,7 +4,8 @@
 2. A round that raises is reported (`on_error`), and the next one follows after a back-off that doubles up to `LONGEST_BACK_OFF`;
    a round that goes well resets it.
 3. Pauses are jittered by a tenth either way, so that many processes do not come in one instant.
-4. A cancellation that strikes inside of a round, and is not the job's own, is an error of the round. One of `on_error` is logged.
+4. A cancellation that strikes inside of a round, and is not the job's own, is an error of the round; in a thread all errors
+   are. One of `on_error` is logged.
 5. `stop` lets a round that is under way end within its bound, and leaves one behind that does not. No job keeps the process
    alive.
 6. After a fork the parent's jobs are forgotten, never stopped: they run in the parent.
@@ -21,6 +22,8 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency_async import STOP_WAIT, AsyncFlag, AsyncTask, astray, spawn_async
 
 __all__ = ["FIRST_BACK_OFF", "LONGEST_BACK_OFF", "STOP_WITHIN", "AsyncSupervisor"]
+
+IS_ASYNC = True
 
 LOG = logging.getLogger("regionkit.jobs")
 FIRST_BACK_OFF = 0.5
@@ -97,8 +100,8 @@ async def _job(run: AsyncRound, on_error: Callable[[BaseException], None], stopp
         try:
             pause, back_off = await run(), first
         except BaseException as error:
-            if not (isinstance(error, Exception) or astray(error)):
-                raise
+            if IS_ASYNC and not (isinstance(error, Exception) or astray(error)):
+                raise  # it is the loop's; in a thread of its own SystemExit would end the job without a word
             try:
                 on_error(error)
             except Exception:

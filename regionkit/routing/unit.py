@@ -205,7 +205,7 @@ class StoreUnit:
         return handle.message(statements)
 
     def hold(self, why: str) -> None:
-        """Only the unit's end ends its transaction from now on. `why`: told to whoever tries."""
+        """Only the unit's end ends its transaction from now on. `why`: told to whoever tries. Again: whether that has held."""
         handle = self._opened().handle
         assert handle is not None
         handle.hold(why)

@@ -7,13 +7,16 @@
 3. To Django an atomic block is open that somebody else ends: `atomic()` inside is a savepoint; commit, rollback, autocommit,
    close and `atomic(durable=True)` are refused.
 4. An exception that leaves the block dooms the transaction, and so does an error that Django has marked for rollback.
-5. `transaction.on_commit` hooks run when COMMIT is decided, in another thread: `tx.on_committed` says how.
+5. After the block the second wrapper and the cursors made by it are closed: who has kept one would write on a connection that
+   serves others by then.
+6. `transaction.on_commit` hooks run when COMMIT is decided, in another thread: `tx.on_committed` says how.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -42,7 +45,7 @@ def django_branch(tx: Transaction, name: str, *, using: str = "default") -> Iter
 
     Raises:
         ConfigurationError: a driver that the two do not share; on SQLite, a participant without foreign_keys=True.
-        UsageError: Django has a transaction of its own open there.
+        UsageError: Django has a transaction of its own open there, or is a branch there already.
         RegionUnavailable, DeadlineExceeded: the branch could not be opened.
     """
     from django.db import connections
@@ -52,12 +55,18 @@ def django_branch(tx: Transaction, name: str, *, using: str = "default") -> Iter
             f"{shown(tx)} is no Transaction.", fix="Django's ORM runs in threads: begin with a sync TransactionManager."
         )
     own = connections[using]
+    if OUTER in own.atomic_blocks:
+        raise UsageError(
+            f"Django's {using!r} is a branch already.",
+            why="a django_branch around this one has not ended.",
+            fix="use one block; atomic() inside is a savepoint.",
+        )
     if not own.get_autocommit():
         raise UsageError(
             f"Django has a transaction open on {using!r}.",
             why="it is on another connection, and commits or rolls back by itself.",
-            fix="leave ATOMIC_REQUESTS off or use @transaction.non_atomic_requests, and call it outside of atomic(); tests need "
-            "a TransactionTestCase.",
+            fix="leave ATOMIC_REQUESTS off or use @transaction.non_atomic_requests, and call it outside of atomic(); leave "
+            "AUTOCOMMIT of the database on; tests need a TransactionTestCase.",
         )
     held = own.copy()
     held.connection = _lent(own, tx.connection(name).connection.driver_connection, name)
@@ -76,6 +85,7 @@ def django_branch(tx: Transaction, name: str, *, using: str = "default") -> Iter
         raise
     finally:
         connections[using] = own
+        _close(held)
     for _, call, _ in held.run_on_commit:
         tx.on_committed(_hook(call))
 
@@ -106,19 +116,32 @@ class _LentPsycopg:
         self._own, self._driver = own, driver
         self.adapters, self.cursor_factory = own.adapters, own.cursor_factory
         self.server_cursor_factory, self.row_factory = own.server_cursor_factory, own.row_factory
+        self.cursors: list[weakref.ref[Any]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._driver, name)
 
     def cursor(self, *args: Any, **options: Any) -> Any:
         """As the other one makes it, sending on this one."""
-        return type(self._own).cursor(self, *args, **options)
+        made = type(self._own).cursor(self, *args, **options)
+        self.cursors.append(weakref.ref(made))
+        return made
 
     def close(self) -> None:
         """Raise: the branch's end is the transaction's."""
         _refuse()
 
     commit = rollback = close
+
+
+def _close(held: Any) -> None:
+    """The wrapper and its cursors: Django refuses to use them, or to connect anew. SQLite's end with the branch's connection."""
+    lent, held.connection, held.closed_in_transaction = held.connection, None, True
+    for kept in getattr(lent, "cursors", ()):
+        cursor = kept()
+        if cursor is not None:
+            with contextlib.suppress(Exception):  # the connection may be lost: then nothing can be sent there
+                cursor.close()
 
 
 def _refuse() -> None:

@@ -197,6 +197,19 @@ def test_the_store_cannot_end_the_transaction(accounts: Any) -> None:
         assert (accounts.value("a"), rig.cache.get("a")) == (None, None)
 
 
+def test_a_store_that_is_a_generator_is_refused(accounts: Any) -> None:
+    """Nothing runs it: the value would be cached, and stand in no row."""
+
+    def generates(db: Any, key: str, value: int) -> Any:
+        yield db, key, value
+
+    with Rig(accounts, [Local()]) as rig:
+        object.__setattr__(rig.cache.strategy, "store", generates)
+        with pytest.raises(UsageError, match="generator"):
+            rig.cache.put("a", 4)
+        assert (accounts.value("a"), rig.cache.get("a")) == (None, None)
+
+
 def test_a_write_that_was_given_up_can_never_commit(accounts: Any) -> None:
     """A tombstone goes in under its id; what comes after that is refused by the database."""
     with Rig(accounts, [Local()]) as rig:

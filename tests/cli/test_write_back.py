@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from sqlalchemy import create_engine, text
 
 from regionkit.caching import Cache
 from regionkit.cli.command import main
-from regionkit.cli.write_back import _key
+from regionkit.cli.write_back import _key, _plain, _print
 
 pytestmark = pytest.mark.redis
 
@@ -202,6 +203,20 @@ def test_run_without_time_to_drain_leaves_what_is_dirty(app: App) -> None:
     assert app.cache.dirty() == ["a"]
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(float("nan"), None), ({1: b"x"}, {"1": "eA=="}), ({(1, 2): 3}, "{(1, 2): 3}"), ([1j], ["1j"])],
+)
+def test_any_value_is_printed_as_json(capsys: pytest.CaptureFixture[str], value: Any, shown: Any) -> None:
+    """Which other programs read: strictly, without NaN."""
+
+    def refused(word: str) -> None:
+        raise AssertionError(word)
+
+    _print({"value": _plain(value)}, Namespace(json=True), "")
+    assert json.loads(capsys.readouterr().out, parse_constant=refused) == {"value": shown}
+
+
 def test_list_says_how_the_buffer_stands(app: App, capsys: pytest.CaptureFixture[str]) -> None:
     """Keys as `retry` takes them; values only where they are asked for; exit code 1 while anything is parked."""
     assert told(capsys, 0, "list", app.named) == {
@@ -220,6 +235,8 @@ def test_list_says_how_the_buffer_stands(app: App, capsys: pytest.CaptureFixture
     assert "NOT NULL" in one["reason"]
     found = told(capsys, 1, "list", app.named, "--dirty", "--values")
     assert (found["dirty_keys"], found["parked_keys"][0]["value"]) == (["'b'"], {"name": None})
+    none = told(capsys, 1, "list", app.named, "--dirty", "--limit", "0")
+    assert (none["dirty_keys"], none["parked_keys"]) == ([], [])
     lines = printed(capsys, 1, "list", app.named, "--dirty").splitlines()
     assert lines[0].startswith("1 dirty for up to ") and "1 parked" in lines[0]
     assert [line.split()[:2] for line in lines if line.startswith(("parked", "dirty"))] == [

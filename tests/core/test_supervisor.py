@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from regionkit.core.concurrency import Flag, sleep
 from regionkit.core.supervisor import Supervisor
 
+IS_ASYNC = False
 PATIENCE = 20.0
 """Seconds until a job that does not come is given up."""
 
@@ -15,16 +18,16 @@ PATIENCE = 20.0
 class Job:
     """Rounds that are counted; `said` is what each of them says, the last one again and again."""
 
-    def __init__(self, *said: float | Exception | None) -> None:
+    def __init__(self, *said: float | BaseException | None) -> None:
         self.said = list(said)
         self.rounds = 0
-        self.errors: list[Exception] = []
+        self.errors: list[BaseException] = []
 
     def round(self) -> float | None:
         """One round."""
         self.rounds += 1
         said = self.said[min(self.rounds, len(self.said)) - 1]
-        if isinstance(said, Exception):
+        if isinstance(said, BaseException):
             raise said
         return said
 
@@ -48,6 +51,16 @@ def test_rounds_follow_one_another_until_it_is_stopped() -> None:
     done = job.rounds
     sleep(0.05)
     assert job.rounds == done
+
+
+@pytest.mark.skipif(IS_ASYNC, reason="a loop ends with such an error")
+def test_no_error_ends_a_job_in_a_thread() -> None:
+    """Code of the application's that it calls may exit: the process goes on, and so has the job."""
+    jobs, job = Supervisor(), Job(SystemExit(1), 0.001)
+    jobs.start("job", job.round, job.errors.append, longest_back_off=0.01)
+    reached(job, 3)
+    assert [type(error) for error in job.errors] == [SystemExit]
+    jobs.stop()
 
 
 def test_a_job_that_says_none_is_done() -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from regionkit.core.concurrency_async import AsyncFlag, asleep
 from regionkit.core.supervisor_async import AsyncSupervisor
 
+IS_ASYNC = True
 PATIENCE = 20.0
 """Seconds until a job that does not come is given up."""
 
@@ -14,16 +17,16 @@ PATIENCE = 20.0
 class Job:
     """Rounds that are counted; `said` is what each of them says, the last one again and again."""
 
-    def __init__(self, *said: float | Exception | None) -> None:
+    def __init__(self, *said: float | BaseException | None) -> None:
         self.said = list(said)
         self.rounds = 0
-        self.errors: list[Exception] = []
+        self.errors: list[BaseException] = []
 
     async def round(self) -> float | None:
         """One round."""
         self.rounds += 1
         said = self.said[min(self.rounds, len(self.said)) - 1]
-        if isinstance(said, Exception):
+        if isinstance(said, BaseException):
             raise said
         return said
 
@@ -47,6 +50,16 @@ async def test_rounds_follow_one_another_until_it_is_stopped() -> None:
     done = job.rounds
     await asleep(0.05)
     assert job.rounds == done
+
+
+@pytest.mark.skipif(IS_ASYNC, reason="a loop ends with such an error")
+async def test_no_error_ends_a_job_in_a_thread() -> None:
+    """Code of the application's that it calls may exit: the process goes on, and so has the job."""
+    jobs, job = AsyncSupervisor(), Job(SystemExit(1), 0.001)
+    jobs.start("job", job.round, job.errors.append, longest_back_off=0.01)
+    await reached(job, 3)
+    assert [type(error) for error in job.errors] == [SystemExit]
+    await jobs.stop()
 
 
 async def test_a_job_that_says_none_is_done() -> None:

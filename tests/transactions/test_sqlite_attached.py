@@ -309,6 +309,9 @@ def test_what_is_no_database_is_refused(files: Files) -> None:
         ({"a": ":memory:"}, "path of a file"),
         ({"a": ""}, "path of a file"),
         ({"a": "file:x.db?mode=memory"}, "path of a file"),
+        ({"a": b"x.db"}, "as a str or a Path"),
+        ({"a": "x\0.db"}, "as a str or a Path"),
+        ({"a": None}, "as a str or a Path"),
         ({f"a{n}": f"{n}.db" for n in range(MOST_ATTACHED + 1)}, "at most 10"),
     ],
 )
@@ -317,6 +320,30 @@ def test_names_and_paths_that_cannot_be(files: Files, attach: dict[str, str], wh
     with pytest.raises(ConfigurationError) as refused:
         files.participant(**attach)
     assert why in refused.value.fix
+
+
+def test_what_is_no_mapping_is_refused(files: Files) -> None:
+    """A list of paths has no schemas."""
+    with pytest.raises(ConfigurationError, match="cannot attach") as refused:
+        SqliteParticipant("files", files.engine(), namespace="shop", attach=["x.db"])  # type: ignore[arg-type]
+    assert "by schema" in refused.value.fix
+
+
+def test_a_reader_of_one_file_puts_the_commit_off(files: Files) -> None:
+    """Nothing is committed in the other one either, and the same transaction may go well later."""
+    archive = files.file("archive")
+    tm, other = files.manager(archive=archive)
+    with closing(sqlite3.connect(archive, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM moved").fetchall()
+        with pytest.raises(TransactionAborted, match="locked") as aborted:
+            with tm.begin(timeout=1.0) as tx:
+                write(tx, 1, "main", "archive")
+        assert aborted.value.retryable
+        assert (files.ids("main"), files.ids("archive"), other.data) == ([], [], {})
+    with tm.begin() as tx:
+        write(tx, 1, "main", "archive")
+    assert files.ids("main") == files.ids("archive") == [1]
 
 
 def test_ten_files_are_attached(files: Files) -> None:

@@ -46,7 +46,7 @@ settings.configure(
 )
 django.setup()
 
-from django.db import IntegrityError, close_old_connections, connections, models, transaction  # noqa: E402
+from django.db import Error, IntegrityError, close_old_connections, connections, models, transaction  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
 
@@ -326,6 +326,34 @@ def threads_have_their_own() -> None:
     assert rows == [*(number for number in range(12) if number % 3), 100]
 
 
+def what_is_kept_is_closed() -> None:
+    """A wrapper, or a cursor of it, would write on a connection that serves others by then."""
+    with tm.begin() as tx:
+        with django_branch(tx, "shop", using="shop"):
+            Shops.create(name="tea")
+            kept = connections["shop"]
+            cursor = kept.cursor()
+            cursor.execute("SELECT 1")
+        assert connections["shop"] is not kept
+        moved(tx, 1)
+        used: list[Callable[[], Any]] = [kept.cursor, kept.ensure_connection]
+        if not IS_SQLITE:
+            used.append(lambda: cursor.execute("SELECT 1"))
+        for use in used:
+            try:
+                use()
+            except Error:
+                continue
+            raise AssertionError(use)
+    try:
+        cursor.execute("SELECT 1")
+    except Error:
+        pass
+    else:
+        raise AssertionError("a cursor outlives its branch")
+    assert state() == (["tea"], [1])
+
+
 def hooks_leave_no_connection() -> None:
     """One that uses the ORM runs in a thread of the coordinator's."""
     seen = []
@@ -376,6 +404,12 @@ def what_cannot_be_is_refused() -> None:
 
         refused(without, ConfigurationError, "does not enforce foreign keys")
         plain.close()
+
+    def twice() -> None:
+        with tm.begin() as tx, django_branch(tx, "shop", using="shop"):
+            enter(tx)
+
+    refused(twice, UsageError, "is a branch already")
     assert not connections["shop"].in_atomic_block and state() == ([], [])
 
 
@@ -387,6 +421,7 @@ CASES = [
     atomic_is_a_savepoint,
     what_ends_the_transaction_by_text_is_seen,
     threads_have_their_own,
+    what_is_kept_is_closed,
     hooks_leave_no_connection,
     what_cannot_be_is_refused,
 ]

@@ -30,5 +30,5 @@ def test_the_orm_in_a_branch(pg: Any, tmp_path: Path, kind: str) -> None:
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     assert done.stdout.splitlines()[-1:] == ["done []"], done.stdout + done.stderr[-3000:]
-    assert len(done.stdout.splitlines()) == 10
+    assert len(done.stdout.splitlines()) == 11
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr[-3000:]

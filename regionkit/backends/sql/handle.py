@@ -168,7 +168,12 @@ class SqlHandle:
         return drive(lambda: message(self.connection(), statements))
 
     def hold(self, why: str) -> None:
-        """Only the block's end may end its transaction. `why`: what stands in it, in a sentence."""
+        """Only the block's end may end its transaction. `why`: what stands in it, in a sentence.
+
+        Raises:
+            UsageError: it was held, and was ended since.
+        """
+        self._checkout.driver.require_held()
         self._checkout.driver.hold(why)
 
     @property

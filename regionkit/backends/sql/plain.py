@@ -9,15 +9,16 @@
 3. What the engine's listeners set on a connection cannot all be put back (nothing lists a server's settings of custom names),
    and may be the tenant of the moment: such a connection serves one branch of a global transaction, and is closed.
 4. Making a connection ends at the deadline too, unless the engine has a `creator`: then it says how long that may take.
-5. SQLite is opened anew by its path: its connections are of a class that cannot be changed.
+5. SQLite is opened anew, by the same path or URI: its connections are of a class that cannot be changed.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl
 
-from sqlalchemy import event
+from sqlalchemy import URL, event
 
 from regionkit.backends.sql.adopted import adopt_mariadb, adopt_postgres
 from regionkit.backends.sql.bridge import Engine
@@ -34,14 +35,15 @@ from regionkit.topology import Endpoint
 __all__ = ["PlainSqlEndpoint"]
 
 KNOWN = {
-    "psycopg": "postgresql://localhost/{}",
-    "psycopg_async": "postgresql://localhost/{}",
-    "pymysql": "mariadb://localhost/{}",
-    "aiomysql": "mariadb://localhost/{}",
-    "pysqlite": "sqlite:///{}",
-    "aiosqlite": "sqlite:///{}",
+    "psycopg": "postgresql",
+    "psycopg_async": "postgresql",
+    "pymysql": "mariadb",
+    "aiomysql": "mariadb",
+    "pysqlite": "sqlite",
+    "aiosqlite": "sqlite",
 }
-"""SQLAlchemy's names of the drivers that are taken, and the shape of the address that stands for the engine."""
+"""SQLAlchemy's names of the drivers that are taken, and what begins the address that stands for the engine."""
+SQLITE = ("pysqlite", "aiosqlite")
 
 NOTES = (
     "connections are made by the application's engine and then kept in a pool of regionkit's: each counts on the server",
@@ -67,15 +69,32 @@ class PlainSqlEndpoint(SqlEndpoint):
                 why="nothing ends its waits at a deadline.",
                 fix=f"use one of {', '.join(sorted(KNOWN))}; routing and enlist() take any driver.",
             )
-        if self._driver in ("pysqlite", "aiosqlite") and database in ("", ":memory:"):
+        if self._driver in SQLITE and database in ("", ":memory:"):
             raise ConfigurationError(
                 "a database in memory cannot keep rows of regionkit's.",
                 why="it is private to one connection.",
                 fix="give an engine of a file.",
             )
-        endpoint = Endpoint(context.endpoint.region, context.endpoint.role, KNOWN[self._driver].format(database))
+        endpoint = Endpoint(context.endpoint.region, context.endpoint.role, self._address(database))
         bound_connecting(self._given)
         super().__init__(replace(context, endpoint=endpoint.named(context.endpoint.id)))
+
+    def _address(self, database: str) -> str:
+        """What stands for the engine: of SQLite the file that it opens, by path or by URI."""
+        query: dict[str, Any] = {}
+        if self._driver in SQLITE:
+            given, uri = self._given.dialect.create_connect_args(self._given.url)
+            if uri.get("uri"):
+                query = dict(parse_qsl(given[0].partition("?")[2])) | {"uri": "true"}
+            elif database.startswith("file:"):
+                raise ConfigurationError(
+                    f"an engine of {database!r} may open another file than a path of that name says.",
+                    why="whether SQLite reads it as a URI does not stand in the engine's URL.",
+                    fix='write uri=true into it: create_engine("sqlite:///file:main.db?uri=true").',
+                )
+        host = None if self._driver in SQLITE else "localhost"
+        made = URL.create(KNOWN[self._driver], host=host, database=database, query=query)
+        return made.render_as_string(hide_password=False)
 
     def declare(self, capabilities: Capabilities) -> Capabilities:
         """As the kind of server, without a proof of promotions."""
@@ -84,7 +103,7 @@ class PlainSqlEndpoint(SqlEndpoint):
 
     def _make_engine(self, kind: Kind, *, autocommits: bool | None = None, **pool: Any) -> Engine:
         engine = super()._make_engine(kind, autocommits=autocommits, **pool)
-        if self._driver not in ("pysqlite", "aiosqlite"):
+        if self._driver not in SQLITE:
             event.listen(getattr(engine, "sync_engine", engine), "do_connect", self._connect_by_engine)
         return engine
 

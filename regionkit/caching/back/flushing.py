@@ -25,6 +25,7 @@ from regionkit.caching.back.flush_rules import (
     refusal_pause,
 )
 from regionkit.caching.back.parts import BackParts
+from regionkit.caching.back.record import change_in
 from regionkit.caching.back.rules import Change, Verdict
 from regionkit.caching.back.sink import SinkDown, SinkFenced, SinkRefused
 from regionkit.caching.back.steps import Claimed
@@ -75,7 +76,7 @@ class Flushing:
         changes, good = [], []
         for one in claims.records:
             try:
-                changes.append(self._change(one))
+                changes.append(change_in(one.record, self._cache.fetcher.parts.shaper))
                 good.append(one)
             except (Unreadable, ValueError) as error:
                 parts.buffer.fail([one], OTHERS_VERSION)
@@ -123,18 +124,6 @@ class Flushing:
         if self._away:
             self._away = False
             self._cache.emit(SinkBack(self._cache.name))
-
-    def _change(self, one: Claimed) -> Change:
-        """A record as the sink gets it.
-
-        Raises:
-            Unreadable, ValueError: this version of the application cannot read it.
-        """
-        record = one.record
-        if record.deleted:
-            return Change(record.key, record.version, deleted=True)
-        shaper = self._cache.fetcher.parts.shaper
-        return Change(record.key, record.version, shaper.coder.decode(shaper.envelope(record.stored, record.entry)))
 
     def _flush(self, epoch: int, records: Sequence[Claimed], changes: Sequence[Change]) -> int:
         """Write some records; one that is refused, or at which the sink fails by surprise, is found by halves."""

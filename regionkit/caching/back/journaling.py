@@ -15,7 +15,7 @@ from regionkit.caching.back.events import JournalRefused, JournalReplayed
 from regionkit.caching.back.journal import Journal
 from regionkit.caching.back.journal_rules import OLDEST_LEFT, Note
 from regionkit.caching.back.parts import BackParts
-from regionkit.caching.back.record import Record, unpacked
+from regionkit.caching.back.record import change_in, unpacked
 from regionkit.caching.back.refusals import JournalBroken
 from regionkit.caching.back.rules import Change, Fate, Verdict
 from regionkit.caching.back.sink import SinkDown, SinkRefused
@@ -199,18 +199,13 @@ class Journaling:
 
     def _change(self, note: Note) -> Change | None:
         """As the sink gets it; None: another version of the application wrote it, and one that reads it replays it."""
-        record: Record = unpacked(note.record)
-        if record.deleted:
-            return Change(record.key, note.version, deleted=True)
-        shaper = self._cache.fetcher.parts.shaper
         try:
-            value = shaper.coder.decode(shaper.envelope(record.stored, record.entry))
+            return change_in(unpacked(note.record), self._cache.fetcher.parts.shaper)
         except (Unreadable, ValueError) as error:
             if note.version not in self._named:
                 self._named.add(note.version)
                 self._cache.emit(JournalRefused(self._cache.name, f"a record cannot be read here: {error}"))
             return None
-        return Change(record.key, note.version, value)
 
     def _flushed(self, changes: Sequence[Change]) -> list[Verdict | None]:
         """What the sink did with each; None: it refuses it."""

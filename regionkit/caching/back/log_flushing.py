@@ -9,10 +9,12 @@
 | SinkRefused, of one                    | FAIL with a pause; at its last attempt PARK, and the log goes on |
 | SinkDown, SinkFenced                   | FAIL without a pause: the log waits; as in `flush_rules` |
 | anything else that no sink raises      | halves, as if refused; of one FAIL with a pause: the log waits, nothing is parked |
-| an entry that cannot be decoded        | FAIL with a long pause: another version of the application may read it |
+| an entry that cannot be decoded        | FAIL without a pause; it claims nothing for a while: another version may read it |
 
 1. Nothing is flushed behind an entry that was neither written nor parked.
-2. Keys are confirmed before their entries are removed. If the process dies in between, they are written again; the sink
+2. A lease whose answer was lost, or whose flush was cancelled, may stand: the next claim has the same token, so that the log does
+   not wait for its end.
+3. Keys are confirmed before their entries are removed. If the process dies in between, they are written again; the sink
    recognises their versions.
 """
 
@@ -26,6 +28,7 @@ from regionkit.caching.back.flush_rules import LEASE, MOST_WAITS, OTHERS_VERSION
 from regionkit.caching.back.flushing import CONFLICT, Batch, Flushing
 from regionkit.caching.back.log_buffer import LogBuffer
 from regionkit.caching.back.parts import BackParts
+from regionkit.caching.back.record import change_in
 from regionkit.caching.back.rules import Change, Verdict
 from regionkit.caching.back.sink import SinkDown, SinkFenced, SinkRefused
 from regionkit.caching.back.steps import Claimed
@@ -66,12 +69,27 @@ class LogFlushing(Flushing):
     def __init__(self, parts: BackParts, buffer: LogBuffer) -> None:
         super().__init__(parts)
         self._buffer = buffer
+        self._reads_from = 0.0
+        self._unanswered: list[bytes] = []
 
     def batch(self) -> Batch:
         """Write the first entries, as much as one claim gives. Raises as `Flushing.batch`."""
-        parts, buffer = self._parts, self._buffer
         self._may_flush()
-        token = os.urandom(16)
+        if self._parts.clock.monotonic() < self._reads_from:
+            return Batch(0, 0)
+        try:
+            token = self._unanswered.pop()
+        except IndexError:
+            token = os.urandom(16)
+        try:
+            return self._under(token)
+        except BaseException:  # also a cancellation
+            self._unanswered.append(token)
+            raise
+
+    def _under(self, token: bytes) -> Batch:
+        """The same, under a lease of this token."""
+        parts, buffer = self._parts, self._buffer
         claims = buffer.first(BATCH, LEASE, alive_for(parts.strategy.max_age), token)
         if not claims.is_open:
             parts.open()
@@ -83,7 +101,7 @@ class LogFlushing(Flushing):
         written, unreadable = _Written(token), ""
         for one in claims.records:
             try:
-                changes.append(self._change(one))
+                changes.append(change_in(one.record, self._cache.fetcher.parts.shaper))
             except (Unreadable, ValueError) as error:
                 unreadable = str(error)
                 break
@@ -91,8 +109,9 @@ class LogFlushing(Flushing):
             if changes:
                 self._in_order(claims.epoch, claims.records[: len(changes)], changes, written)
             if unreadable:
+                self._reads_from = parts.clock.monotonic() + OTHERS_VERSION
                 self._cache.emit(RecordUnreadable(self._cache.name, unreadable))
-                raise _Held(0, OTHERS_VERSION)
+                raise _Held(0, 0.0)
         except _Held as held:
             self._given_back(written, held.pause, held.version)
         except (SinkDown, RegionKitError) as down:

@@ -17,6 +17,7 @@ from regionkit.caching.back.flushing import Flushing
 from regionkit.caching.back.log_buffer import LogBuffer
 from regionkit.caching.back.parts import BackParts
 from regionkit.caching.back.receipt import BufferState, Flushed, Parked
+from regionkit.caching.back.record import change_in
 from regionkit.caching.back.sink import SinkDown
 from regionkit.caching.back.steps import Listed, Status
 from regionkit.caching.entry import Unreadable
@@ -67,6 +68,7 @@ class Looking:
                     pause = AGAIN
             except SinkDown as down:
                 away = down
+                self._flushing.away(str(down))
             except (TierDown, Backpressure):
                 replayed = parts.journaling is None  # tried again, until the time is over
             status = self._status()
@@ -102,9 +104,8 @@ class Looking:
         if not isinstance(buffer, LogBuffer):
             return self._readable(listed.record.key)
         record = self._asked(lambda: buffer.set_aside(listed.name))
-        shaper = self._parts.cache.fetcher.parts.shaper
         try:
-            return None if record is None else shaper.coder.decode(shaper.envelope(record.stored, record.entry))
+            return None if record is None else change_in(record, self._parts.cache.fetcher.parts.shaper).value
         except (Unreadable, ValueError):
             return None
 
@@ -164,11 +165,11 @@ class Looking:
             at = cursor
             page = self._asked(lambda at=at: self._parts.buffer.page(at, parked=parked))  # type: ignore[misc]
             for listed in page.keys:
+                if len(seen) >= limit:
+                    return
                 if listed.name not in seen:
                     seen.add(listed.name)
                     yield listed
-                    if len(seen) >= limit:
-                        return
             cursor = page.cursor
             if not cursor:
                 return

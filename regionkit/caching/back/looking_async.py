@@ -16,6 +16,7 @@ from regionkit.caching.back.flushing_async import AsyncFlushing
 from regionkit.caching.back.log_buffer_async import AsyncLogBuffer
 from regionkit.caching.back.parts_async import AsyncBackParts
 from regionkit.caching.back.receipt import BufferState, Flushed, Parked
+from regionkit.caching.back.record import change_in
 from regionkit.caching.back.sink_async import SinkDown
 from regionkit.caching.back.steps import Listed, Status
 from regionkit.caching.entry import Unreadable
@@ -66,6 +67,7 @@ class AsyncLooking:
                     pause = AGAIN
             except SinkDown as down:
                 away = down
+                self._flushing.away(str(down))
             except (TierDown, Backpressure):
                 replayed = parts.journaling is None  # tried again, until the time is over
             status = await self._status()
@@ -101,9 +103,8 @@ class AsyncLooking:
         if not isinstance(buffer, AsyncLogBuffer):
             return await self._readable(listed.record.key)
         record = await self._asked(lambda: buffer.set_aside(listed.name))
-        shaper = self._parts.cache.fetcher.parts.shaper
         try:
-            return None if record is None else shaper.coder.decode(shaper.envelope(record.stored, record.entry))
+            return None if record is None else change_in(record, self._parts.cache.fetcher.parts.shaper).value
         except (Unreadable, ValueError):
             return None
 
@@ -163,11 +164,11 @@ class AsyncLooking:
             at = cursor
             page = await self._asked(lambda at=at: self._parts.buffer.page(at, parked=parked))  # type: ignore[misc]
             for listed in page.keys:
+                if len(seen) >= limit:
+                    return
                 if listed.name not in seen:
                     seen.add(listed.name)
                     yield listed
-                    if len(seen) >= limit:
-                        return
             cursor = page.cursor
             if not cursor:
                 return

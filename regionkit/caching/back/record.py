@@ -7,18 +7,24 @@
 3. The entry is that of the cache, with the record's version. Its times stand from its making on, and are filled in when it is
    read, or becomes the cache's value.
 4. A value set aside is behind since(13) length of the reason(4) reason record.
+5. All up to the key stays as it is in later versions; what is otherwise new has a kind of its own. Whoever does not know a
+   kind can list the record, count it and put another one; it leaves the writing to a process that does.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from regionkit.caching.back.rules import text_of
+from regionkit.caching.back.rules import Change, text_of
+from regionkit.caching.entry import Unreadable
 from regionkit.caching.keys import Stored, canonical, key_of, whole
 
-__all__ = ["LONGEST_REASON", "Record", "body_of", "key_in", "packed", "reason_bytes", "unpacked"]
+if TYPE_CHECKING:
+    from regionkit.caching.shaping import Shaper
+
+__all__ = ["LONGEST_REASON", "Record", "body_of", "change_in", "key_in", "packed", "reason_bytes", "unpacked"]
 
 LONGEST_REASON = 500
 """Bytes of the reason that a record was parked for: an operator reads it, not a program."""
@@ -41,6 +47,7 @@ class Record(msgspec.Struct, frozen=True):
         kept: milliseconds that a clean value of it is kept; 0: it is not.
         whole: the key, canonical.
         entry: sealed; b"" where only the head was asked for.
+        known: its kind is: rule 5.
     """
 
     version: int
@@ -51,6 +58,7 @@ class Record(msgspec.Struct, frozen=True):
     kept: int
     whole: bytes
     entry: bytes = b""
+    known: bool = True
 
     @property
     def key(self) -> Any:
@@ -83,7 +91,7 @@ def unpacked(data: bytes) -> Record:
         ValueError: it is none.
     """
     numbers = data[VERSION] + data[TIME] + data[KEPT] + data[LENGTH]
-    if len(data) < _KEY or not numbers.isdigit() or data[KIND] not in (_VALUE, _DELETE):
+    if len(data) < _KEY or not numbers.isdigit():
         raise ValueError("no record of a write-back buffer")
     end = _KEY + int(data[LENGTH])
     if end > len(data):
@@ -97,7 +105,21 @@ def unpacked(data: bytes) -> Record:
         int(data[KEPT]),
         data[_KEY:end],
         data[end:],
+        data[KIND] in (_VALUE, _DELETE),
     )
+
+
+def change_in(record: Record, shaper: Shaper) -> Change:
+    """A record as a sink gets it.
+
+    Raises:
+        Unreadable, ValueError: this version of the application, or of regionkit, cannot read it.
+    """
+    if not record.known:
+        raise Unreadable("of a later version of regionkit")
+    if record.deleted:
+        return Change(record.key, record.version, deleted=True)
+    return Change(record.key, record.version, shaper.coder.decode(shaper.envelope(record.stored, record.entry)))
 
 
 def key_in(data: bytes) -> Any:

@@ -10,11 +10,12 @@ redis.call('HSET', back, 'f', digits(clock + tonumber(ARGV[10]), 13))
 local out, bytes = {1, tonumber(meta.e), clock}, 0
 local lease = redis.call('HMGET', back, 'l', 'u')
 if lease[1] and lease[1] ~= ARGV[11] and tonumber(lease[2]) > clock then return out end
-for _, one in ipairs(redis.call('XRANGE', log, '-', '+', 'COUNT', ARGV[7])) do
+for one in each_entry('+') do
   local name, record = one[2][2], one[2][4]
   bytes = bytes + #record
   if bytes > tonumber(ARGV[8]) and #out > 3 then break end
   out[#out + 1], out[#out + 2], out[#out + 3] = name, record, redis.call('HGET', tries, version_of(record)) or '0'
+  if #out == 3 + 3 * ARGV[7] then break end
 end
 if #out > 3 then redis.call('HSET', back, 'l', ARGV[11], 'u', digits(clock + tonumber(ARGV[9]), 13)) end
 return out

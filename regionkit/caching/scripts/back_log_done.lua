@@ -2,7 +2,7 @@
 begin()
 local gone, size = 0, 0
 if ARGV[7] ~= '' then
-  for _, one in ipairs(redis.call('XRANGE', log, '-', entry_id(ARGV[7]))) do
+  for one in each_entry(entry_id(ARGV[7])) do
     gone, size = gone + 1, size + #one[2][4]
     redis.call('XDEL', log, one[1])
     redis.call('HDEL', tries, version_of(one[2][4]))

@@ -24,7 +24,7 @@ local whole = meta.e and before == meta.e and redis.call('ZCARD', due) == keys -
   and (meta.p > 0) == (redis.call('HLEN', parked) > 0)
 -- of a log the last entry of each key is its record
 if logs and not whole then
-  for _, one in ipairs(redis.call('XRANGE', log, '-', '+')) do redis.call('HSET', dirty, one[2][2], one[2][4]) end
+  for one in each_entry('+') do redis.call('HSET', dirty, one[2][2], one[2][4]) end
 end
 if not whole then
   redis.call('HDEL', dirty, '')
@@ -48,7 +48,8 @@ end
 -- what was loaded until now may miss what a flusher of an earlier epoch has written meanwhile: from now on none does
 open_next('')
 if logs then
-  if redis.call('EXISTS', log) == 0 then
+  if redis.call('XLEN', log) == 0 then
+    redis.call('DEL', log)
     local stand = {}
     local all = redis.call('HGETALL', dirty)
     for at = 1, #all, 2 do
@@ -59,7 +60,7 @@ if logs then
     if not stand[1] then redis.call('XDEL', log, redis.call('XADD', log, ARGV[7] .. '-0', 'n', '')) end
   end
   local size = 0
-  for _, one in ipairs(redis.call('XRANGE', log, '-', '+')) do size = size + #one[2][4] end
+  for one in each_entry('+') do size = size + #one[2][4] end
   redis.call('HSET', back, 'g', size)
 end
 redis.call('HDEL', back, 'l', 'u')

@@ -29,12 +29,18 @@ local function set_aside(value) return value and string.sub(value, 18 + tonumber
 -- a record without its entry: what is listed
 local function head_of(record) return string.sub(record, 1, 86 + tonumber(string.sub(record, 79, 86))) end
 
+-- whether the log was dropped, or emptied while records stand there: an entry goes behind its record
+local function log_is_lost()
+  if redis.call('XLEN', log) > 0 then return false end
+  return redis.call('EXISTS', log) == 0 or redis.call('HLEN', dirty) > 1
+end
+
 -- whether the buffer is of this run of the server, and whole; what it has of a name. Else the caller raises the epoch
 local function opened(run, name)
   local known = redis.call('HMGET', back, 'e', 'r', 'b', 'p', 'n', 'm', 'g')
   meta = {e = known[1], r = known[2], b = tonumber(known[3] or 0), p = tonumber(known[4] or 0), n = tonumber(known[5] or 0)}
   meta.m, meta.g = known[6] or '', tonumber(known[7] or 0)
-  if meta.m == 'l' and redis.call('EXISTS', log) == 0 then meta.r = false end
+  if meta.m == 'l' and log_is_lost() then meta.r = false end
   local stands = redis.call('HMGET', dirty, '', name)
   return meta.e and stands[1] == meta.e and meta.r == run and server_run == run, stands[2]
 end
@@ -61,6 +67,20 @@ end
 
 -- an id of the log
 local function entry_id(version) return digits(string.sub(version, 1, 6), 1) .. '-' .. digits(string.sub(version, 7), 1) end
+
+-- the entries of the log up to an id, in order; a few at a time, and one where they are large
+local function each_entry(till)
+  local from, count, found, at = '-', 1, {}, 0
+  return function()
+    at = at + 1
+    if not found[at] then
+      found, at = redis.call('XRANGE', log, from, till, 'COUNT', count), 1
+      local last = found[#found]
+      if last then from, count = '(' .. last[1], #last[2][4] > 65536 and 1 or 8 end
+    end
+    return found[at]
+  end
+end
 
 -- a record with another version and time
 local function record_of(version, id, at, body, entry)

@@ -24,13 +24,15 @@ from regionkit.transactions.participants.participant import Answered, BranchOpti
 from regionkit.transactions.participants.rows_sql import code_of, is_barred
 from regionkit.transactions.protocol import Decision, Finish, Vote
 
-__all__ = ["SqlBranchShell", "Stage", "is_answer"]
+__all__ = ["SqlBranchShell", "Stage", "is_answer", "passes"]
 
 CLOSE_WITHIN = 1.0
 """Seconds of the ROLLBACK of a branch that nobody ended: a connection that takes longer is closed."""
 TORN = "a statement ended its transaction: work before or after it may be committed"
 PASSING = ("40", "53", "55", "57", 1205, 1213, 1020, 1615, 1969, 1317)
 """Codes (their first digits on PostgreSQL) after which the same transaction may go well."""
+LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")
+"""What begins the names of SQLite's errors after which it may: a reader of a file holds up its COMMIT."""
 
 
 class Stage(Enum):
@@ -145,7 +147,7 @@ class SqlBranchShell(abc.ABC):
             self.stage = Stage.OPEN
             if self._ended_inside(error):
                 self.torn = TORN
-            return self._refuse(said(error), retryable=_passes(error))
+            return self._refuse(said(error), retryable=passes(error))
         why = self._prepared(answers)
         if not why:
             return Answered(vote=Vote.YES)
@@ -211,7 +213,7 @@ class SqlBranchShell(abc.ABC):
             if self._ended_inside(error):
                 self.torn = TORN
             barred = is_barred(error, self.xid)  # by a row of somebody else's: what it says is to be read, not guessed
-            refused = self._refuse(said(error), retryable=_passes(error))
+            refused = self._refuse(said(error), retryable=passes(error))
             return Answered(why=refused.why) if barred else refused
         return self._committed(answers)
 
@@ -260,6 +262,9 @@ class SqlBranchShell(abc.ABC):
             self._link.discard()
 
 
-def _passes(error: BaseException) -> bool:
-    code = code_of(error)
+def passes(error: BaseException) -> bool:
+    """Whether the same transaction may go well after this error."""
+    code, name = code_of(error), str(getattr(getattr(error, "orig", None), "sqlite_errorname", ""))
+    if name.startswith(LOCKED):
+        return True
     return code in PASSING or (isinstance(code, str) and code[:2] in PASSING)

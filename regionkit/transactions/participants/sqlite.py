@@ -23,7 +23,7 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
 from regionkit.transactions.findings import Finding
-from regionkit.transactions.participants.branch_sql import TORN, SqlBranchShell, said
+from regionkit.transactions.participants.branch_sql import TORN, SqlBranchShell, passes, said
 from regionkit.transactions.participants.participant import (
     Answered,
     Branch,
@@ -73,7 +73,7 @@ class SqliteBranch(SqlBranchShell):
             try:
                 wrong = faults(opened(self._link, work))
             except Exception as error:  # no COMMIT was sent: whatever it was, all is rolled back
-                return self._refuse(said(error), retryable=isinstance(error, DeadlineExceeded))
+                return self._refuse(said(error), retryable=isinstance(error, DeadlineExceeded) or passes(error))
             if not self._link.driver.busy:  # else marker and decision would commit one by one
                 self.torn = TORN
                 return self._refuse(TORN, retryable=False)
@@ -157,12 +157,11 @@ class SqliteParticipant(SqlParticipant):
             link.message([Statement(text) for text in attach])
             files = opened(link)
         except DBAPIError as error:
-            busy = str(getattr(error.orig, "sqlite_errorname", "")).startswith("SQLITE_BUSY")
             raise RegionUnavailable(
                 f"the files of participant {self.name!r} could not be opened.",
                 why=said(error),
                 fix="check that each is a database that this process may write.",
-                retryable=busy,
+                retryable=passes(error),
             ) from error
         finally:
             (link.discard() if self.attached else link.release())

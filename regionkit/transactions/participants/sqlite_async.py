@@ -22,7 +22,7 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
 from regionkit.transactions.findings import Finding
-from regionkit.transactions.participants.branch_sql_async import TORN, AsyncSqlBranchShell, said
+from regionkit.transactions.participants.branch_sql_async import TORN, AsyncSqlBranchShell, passes, said
 from regionkit.transactions.participants.participant_async import (
     Answered,
     AsyncBranch,
@@ -72,7 +72,7 @@ class AsyncSqliteBranch(AsyncSqlBranchShell):
             try:
                 wrong = faults(await opened(self._link, work))
             except Exception as error:  # no COMMIT was sent: whatever it was, all is rolled back
-                return await self._refuse(said(error), retryable=isinstance(error, DeadlineExceeded))
+                return await self._refuse(said(error), retryable=isinstance(error, DeadlineExceeded) or passes(error))
             if not self._link.driver.busy:  # else marker and decision would commit one by one
                 self.torn = TORN
                 return await self._refuse(TORN, retryable=False)
@@ -156,12 +156,11 @@ class AsyncSqliteParticipant(AsyncSqlParticipant):
             await link.message([Statement(text) for text in attach])
             files = await opened(link)
         except DBAPIError as error:
-            busy = str(getattr(error.orig, "sqlite_errorname", "")).startswith("SQLITE_BUSY")
             raise RegionUnavailable(
                 f"the files of participant {self.name!r} could not be opened.",
                 why=said(error),
                 fix="check that each is a database that this process may write.",
-                retryable=busy,
+                retryable=passes(error),
             ) from error
         finally:
             await (link.discard() if self.attached else link.release())

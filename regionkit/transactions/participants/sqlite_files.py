@@ -59,6 +59,8 @@ def checked(participant: str, attach: Mapping[str, str | os.PathLike[str]]) -> d
     def refused(what: str, fix: str) -> ConfigurationError:
         return ConfigurationError(f"participant {participant!r} cannot attach {what}.", fix=fix)
 
+    if not isinstance(attach, Mapping):
+        raise refused(repr(attach), 'give paths by schema: attach={"archive": "archive.db"}.')
     if len(attach) > MOST_ATTACHED:
         raise refused(
             f"{len(attach)} files", f"attach at most {MOST_ATTACHED}: SQLite's own limit (SQLITE_MAX_ATTACHED)."
@@ -72,7 +74,9 @@ def checked(participant: str, attach: Mapping[str, str | os.PathLike[str]]) -> d
             )
         if name.lower() in ("main", "temp", *(other.lower() for other in made)):
             raise refused(f"a file as {name!r}", "main and temp are SQLite's own names, and it does not tell a from A.")
-        text = os.fspath(path)
+        text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+        if not isinstance(text, str) or "\0" in text:
+            raise refused(repr(path), "give the path of a file, as a str or a Path.")
         if text in ("", ":memory:") or text.startswith("file:"):
             raise refused(f"{text!r}", "give the path of a file.")
         text = str(Path(text).resolve())

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from later_record import later_kind
 from sqlalchemy import text
 
 from regionkit.caching import (
@@ -24,8 +25,12 @@ from regionkit.caching import (
     Verdict,
     WriteBack,
 )
+from regionkit.caching.back.events import RecordUnreadable
+from regionkit.caching.back.flush_rules import LEASE, OTHERS_VERSION
+from regionkit.caching.back.record import change_in
 from regionkit.caching.back.refusals import SinkFenced
 from regionkit.caching.back.rules import version_of
+from regionkit.caching.steps import TierDown
 from regionkit.core.concurrency import sleep
 from regionkit.errors import Backpressure, ConfigurationError, VersionConflict
 
@@ -125,8 +130,7 @@ def test_what_was_applied_is_not_applied_again(rig: Rig) -> None:
     buffer: Any = rig.cache.back._parts.buffer  # type: ignore[union-attr]
     sink: Any = rig.cache.strategy.sink  # type: ignore[union-attr]
     claims = buffer.first(100, 0.8, 5.0, b"t" * 16)
-    flushing: Any = rig.cache.back._flushing  # type: ignore[union-attr]
-    changes = [flushing._change(one) for one in claims.records]
+    changes = [change_in(one.record, rig.cache.fetcher.parts.shaper) for one in claims.records]
     sink.flush(rig.called, claims.epoch, changes[:2])
     assert not (buffer.first(100, 1.0, 5.0, b"u" * 16)).records, "two have the lease"
     sleep(0.9)
@@ -204,6 +208,8 @@ def test_several_puts_of_a_key_are_parked_and_discarded(rig: Rig) -> None:
 
 def test_the_log_waits_for_a_sink_that_is_down(rig: Rig) -> None:
     """Nothing is parked, and nothing overtakes."""
+    said: list[Any] = []
+    rig.cache.subscribe(lambda event: said.append((type(event).__name__, getattr(event, "why", ""))))
     rig.cache.put("a", Move(1))
     rig.down = True
     rig.cache.put("b", Move(2))
@@ -212,6 +218,10 @@ def test_the_log_waits_for_a_sink_that_is_down(rig: Rig) -> None:
     rig.down = False
     assert (rig.cache.flush()).clean
     assert rig.moves() == [("a", 1), ("b", 2)]
+    assert [one for one in said if one[0].startswith("Sink")] == [
+        ("SinkAway", "as the test wants it"),
+        ("SinkBack", ""),
+    ]
 
 
 def test_deletes_and_conditions(rig: Rig) -> None:
@@ -311,7 +321,7 @@ class Called:
         self.engine = accounts.make(is_async=IS_ASYNC)
         self.written: list[int] = []
         self.raises: dict[int, list[Exception]] = {}
-        self.called = f"l{os.urandom(6).hex()}"
+        self.called, self.server = f"l{os.urandom(6).hex()}", server
         self.shared = Shared(server.primary.url, timeout=5.0)
         self.events: list[Any] = []
         self.cache = self.another(dict)
@@ -418,6 +428,59 @@ def test_a_put_that_cannot_be_read_here_holds_up_the_log(called: Called) -> None
     said = [event for event in called.events if type(event).__name__ == "RecordUnreadable"]
     assert 1 <= len(said) <= 2, "it is looked at again after a pause"
     old.close()
+
+
+@one_database
+def test_an_entry_that_one_process_cannot_read_is_written_by_another_at_once(called: Called) -> None:
+    """An old version leaves the lease to a new one, and pauses itself; of a later kind of record it knows the key only."""
+    old, new = called.another(int), called.cache
+    said: list[Any] = []
+    old.subscribe(said.append)
+    with old.flusher(drain=0.0):
+        new.put("k", {"n": 1})
+        while not any(isinstance(event, RecordUnreadable) for event in said):
+            sleep(0.01)
+        assert (new.flush(timeout=OTHERS_VERSION / 2)).clean
+    old.close()
+    new.put("k", {"n": 8})
+    later_kind(called.server, called.called, b"k")
+    assert not (new.flush(timeout=0.5)).clean
+    assert (new.dirty(), new.parked()) == (["k"], [])
+    assert called.written == [1]
+
+
+@one_database
+@pytest.mark.parametrize("script", ["back_log_claim", "back_log_done", "back_log_fail"])
+def test_a_lost_answer_does_not_hold_up_the_log(called: Called, script: str) -> None:
+    """Of a claim that was done; of a step that would have given the lease back. Who asks again has the lease."""
+    tier: Any = called.cache.back._parts.buffer._tier  # type: ignore[union-attr]
+    run, lost = tier.run, list[str]()
+
+    def loses(name: str, *words: Any, **options: Any) -> Any:
+        given = None if name == script != "back_log_claim" and not lost else run(name, *words, **options)
+        if name == script and not lost:
+            lost.append(name)
+            raise TierDown("no answer came in time", sent=True)
+        return given
+
+    if script == "back_log_fail":
+        called.raises[1] = [SinkDown("as the test wants it")]
+    called.cache.put("k", {"n": 1})
+    tier.run = loses
+    assert (called.cache.flush(timeout=LEASE / 2)).clean
+    assert lost
+    assert set(called.written) == {1}
+
+
+@one_database
+def test_an_interrupted_flush_does_not_hold_up_the_log(called: Called) -> None:
+    """Ctrl-C, or the cancellation of a task, in the midst of one: the next one in this process goes on."""
+    called.raises[1] = [KeyboardInterrupt()]  # type: ignore[list-item]
+    called.cache.put("k", {"n": 1})
+    with pytest.raises(KeyboardInterrupt):
+        called.cache.flush()
+    assert (called.cache.flush(timeout=LEASE / 2)).clean
+    assert called.written == [1]
 
 
 @one_database

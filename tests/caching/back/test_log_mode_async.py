@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from later_record import later_kind
 from sqlalchemy import text
 
 from regionkit.caching import (
@@ -23,8 +24,12 @@ from regionkit.caching import (
     Verdict,
     WriteBack,
 )
+from regionkit.caching.back.events import RecordUnreadable
+from regionkit.caching.back.flush_rules import LEASE, OTHERS_VERSION
+from regionkit.caching.back.record import change_in
 from regionkit.caching.back.refusals import SinkFenced
 from regionkit.caching.back.rules import version_of
+from regionkit.caching.steps import TierDown
 from regionkit.core.concurrency_async import asleep
 from regionkit.errors import Backpressure, ConfigurationError, VersionConflict
 
@@ -124,8 +129,7 @@ async def test_what_was_applied_is_not_applied_again(rig: Rig) -> None:
     buffer: Any = rig.cache.back._parts.buffer  # type: ignore[union-attr]
     sink: Any = rig.cache.strategy.sink  # type: ignore[union-attr]
     claims = await buffer.first(100, 0.8, 5.0, b"t" * 16)
-    flushing: Any = rig.cache.back._flushing  # type: ignore[union-attr]
-    changes = [flushing._change(one) for one in claims.records]
+    changes = [change_in(one.record, rig.cache.fetcher.parts.shaper) for one in claims.records]
     await sink.flush(rig.called, claims.epoch, changes[:2])
     assert not (await buffer.first(100, 1.0, 5.0, b"u" * 16)).records, "two have the lease"
     await asleep(0.9)
@@ -203,6 +207,8 @@ async def test_several_puts_of_a_key_are_parked_and_discarded(rig: Rig) -> None:
 
 async def test_the_log_waits_for_a_sink_that_is_down(rig: Rig) -> None:
     """Nothing is parked, and nothing overtakes."""
+    said: list[Any] = []
+    rig.cache.subscribe(lambda event: said.append((type(event).__name__, getattr(event, "why", ""))))
     await rig.cache.put("a", Move(1))
     rig.down = True
     await rig.cache.put("b", Move(2))
@@ -211,6 +217,10 @@ async def test_the_log_waits_for_a_sink_that_is_down(rig: Rig) -> None:
     rig.down = False
     assert (await rig.cache.flush()).clean
     assert rig.moves() == [("a", 1), ("b", 2)]
+    assert [one for one in said if one[0].startswith("Sink")] == [
+        ("SinkAway", "as the test wants it"),
+        ("SinkBack", ""),
+    ]
 
 
 async def test_deletes_and_conditions(rig: Rig) -> None:
@@ -310,7 +320,7 @@ class Called:
         self.engine = accounts.make(is_async=IS_ASYNC)
         self.written: list[int] = []
         self.raises: dict[int, list[Exception]] = {}
-        self.called = f"l{os.urandom(6).hex()}"
+        self.called, self.server = f"l{os.urandom(6).hex()}", server
         self.shared = Shared(server.primary.url, timeout=5.0)
         self.events: list[Any] = []
         self.cache = self.another(dict)
@@ -417,6 +427,59 @@ async def test_a_put_that_cannot_be_read_here_holds_up_the_log(called: Called) -
     said = [event for event in called.events if type(event).__name__ == "RecordUnreadable"]
     assert 1 <= len(said) <= 2, "it is looked at again after a pause"
     await old.close()
+
+
+@one_database
+async def test_an_entry_that_one_process_cannot_read_is_written_by_another_at_once(called: Called) -> None:
+    """An old version leaves the lease to a new one, and pauses itself; of a later kind of record it knows the key only."""
+    old, new = called.another(int), called.cache
+    said: list[Any] = []
+    old.subscribe(said.append)
+    async with old.flusher(drain=0.0):
+        await new.put("k", {"n": 1})
+        while not any(isinstance(event, RecordUnreadable) for event in said):
+            await asleep(0.01)
+        assert (await new.flush(timeout=OTHERS_VERSION / 2)).clean
+    await old.close()
+    await new.put("k", {"n": 8})
+    later_kind(called.server, called.called, b"k")
+    assert not (await new.flush(timeout=0.5)).clean
+    assert (await new.dirty(), await new.parked()) == (["k"], [])
+    assert called.written == [1]
+
+
+@one_database
+@pytest.mark.parametrize("script", ["back_log_claim", "back_log_done", "back_log_fail"])
+async def test_a_lost_answer_does_not_hold_up_the_log(called: Called, script: str) -> None:
+    """Of a claim that was done; of a step that would have given the lease back. Who asks again has the lease."""
+    tier: Any = called.cache.back._parts.buffer._tier  # type: ignore[union-attr]
+    run, lost = tier.run, list[str]()
+
+    async def loses(name: str, *words: Any, **options: Any) -> Any:
+        given = None if name == script != "back_log_claim" and not lost else await run(name, *words, **options)
+        if name == script and not lost:
+            lost.append(name)
+            raise TierDown("no answer came in time", sent=True)
+        return given
+
+    if script == "back_log_fail":
+        called.raises[1] = [SinkDown("as the test wants it")]
+    await called.cache.put("k", {"n": 1})
+    tier.run = loses
+    assert (await called.cache.flush(timeout=LEASE / 2)).clean
+    assert lost
+    assert set(called.written) == {1}
+
+
+@one_database
+async def test_an_interrupted_flush_does_not_hold_up_the_log(called: Called) -> None:
+    """Ctrl-C, or the cancellation of a task, in the midst of one: the next one in this process goes on."""
+    called.raises[1] = [KeyboardInterrupt()]  # type: ignore[list-item]
+    await called.cache.put("k", {"n": 1})
+    with pytest.raises(KeyboardInterrupt):
+        await called.cache.flush()
+    assert (await called.cache.flush(timeout=LEASE / 2)).clean
+    assert called.written == [1]
 
 
 @one_database

@@ -249,3 +249,34 @@ def test_a_claim_is_bounded_in_bytes_says_that_a_flusher_lives_and_needs_the_log
     assert both.account.run("back_open", [], both.run, 2, "l") == [1, 2]
     found = both.account.run("back_log_claim", [], both.run, 9, 10**6, LASTS, 1000, b"t" * 16)
     assert found[3::3] == [b"sa", b"sb"]
+
+
+def test_a_claim_reads_no_more_of_the_log_than_it_gives(client: redis.Redis) -> None:
+    """Large entries: reading all that it counts would hold up the server, and the claim would never come back in time."""
+    both = BothLogs(client)
+    both.account.run("back_open", [], both.run, 1, "l")
+    for n in range(60):
+        head, _, _ = both.sized("a", 1)
+        told = [both.run, b"%016d" % n, digest_of("a"), head, b"x" * 500_000, "", "", "", 0, 99, 10**9, "l", "", ""]
+        assert both.account.run("back_put", [b"sa"], *told)[0] == b"done"
+    client.script_flush()  # and what the scripts have in memory
+    found = both.account.run("back_log_claim", [], both.run, 99, 10**6, LASTS, 1000, b"t" * 16)
+    assert 1 <= len(found[3:]) // 3 <= 2
+    assert client.info("memory")["used_memory_lua"] < 12 * 10**6
+
+
+def test_an_emptied_log_is_filled_again_from_the_records(client: redis.Redis) -> None:
+    """Somebody has trimmed it: what readers get is still written, and nothing counts as written that was not."""
+    both, chance = BothLogs(client), Random(1)
+    both.epoch = 1
+    both.log.open(both.run, 1)
+    both.account.run("back_open", [], both.run, 1, "l")
+    both.put_log(chance, "a")
+    both.put_log(chance, "b")
+    client.xtrim(both.key("log"), maxlen=0, approximate=False)
+    assert both.account.run("back_log_claim", [], both.run, 9, 10**6, LASTS, 1000, b"t" * 16)[0] == 0
+    assert both.account.run("back_status", [], both.run)[0] == 0
+    assert both.account.run("back_open", [], both.run, 2, "l") == [1, 2]
+    found = both.account.run("back_log_claim", [], both.run, 9, 10**6, LASTS, 1000, b"t" * 16)
+    assert found[3::3] == [b"sa", b"sb"]
+    assert int(client.hget(both.key("back"), "g")) == sum(map(len, found[4::3]))

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from later_record import later_kind
 from sqlalchemy import BigInteger, Column, MetaData, String, Table, text
 
 from regionkit.caching import AsyncCache, AsyncSqlSink, Local, Shared, WriteBack
-from regionkit.caching.back.events import BufferContended
+from regionkit.caching.back.events import BufferContended, RecordUnreadable
 from regionkit.caching.back.flush_rules import MOST_TAKEN
 from regionkit.errors import Backpressure, ConfigurationError, UsageError, VersionConflict
 
@@ -259,6 +260,23 @@ async def test_two_servers_that_buffer_one_cache_do_not_take_the_table_from_each
         states = [await cache.buffer() for cache in (rig.cache, other)]
         assert sum(state.dirty for state in states) >= 1
         await other.close()
+
+
+@pytest.mark.parametrize("accounts", ["sqlite"], indirect=True)
+async def test_a_record_of_a_later_version_is_left_to_a_process_that_knows_it(rig: Rig) -> None:
+    """It is listed and counted, holds up no other, and is neither lost nor parked."""
+    for key in "abc":
+        await rig.cache.put(key, Profile(key))
+    events: list[Any] = []
+    rig.cache.subscribe(events.append)
+    later_kind(rig.server, rig.called, b"b")
+    assert not (await rig.cache.flush(timeout=0.5)).clean
+    assert [(await rig.row(key) or ("",))[0] for key in "abc"] == ["a", "", "c"]
+    assert (await rig.cache.dirty(), await rig.cache.parked()) == (["b"], [])
+    assert [event.why for event in events if isinstance(event, RecordUnreadable)]
+    await rig.cache.put("b", Profile("again"))  # who puts need not know what was there
+    assert (await rig.cache.flush()).clean
+    assert (await rig.row("b") or ("",))[0] == "again"
 
 
 async def test_a_local_tier_shows_the_newest(redis_server: Any, accounts: Any) -> None:

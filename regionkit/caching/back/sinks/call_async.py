@@ -5,6 +5,7 @@
 | returns None                                   | all were written; of an earlier epoch: or had been superseded |
 | returns a list with a Verdict for each change  | that |
 | raises SinkDown or SinkRefused                 | that |
+| is a generator; is async, and the sink is not  | UsageError: all are tried again |
 | raises a ValueError, TypeError or LookupError  | SinkRefused: a change cannot be written, and nothing was |
 | raises anything else                           | SinkDown: all are tried again |
 
@@ -28,7 +29,7 @@ from regionkit.caching.source_async import acalled
 from regionkit.caching.strategies import Loaded
 from regionkit.contract.backing_async import async_backing_of
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
-from regionkit.errors import ConfigurationError, RegionKitError
+from regionkit.errors import ConfigurationError, RegionKitError, UsageError
 
 __all__ = ["AsyncCallSink"]
 
@@ -109,7 +110,7 @@ class AsyncCallSink:
             return int(await self._kept.raise_epoch(cache, above))
         try:
             epoch = await acalled(self._given, cache, above)
-        except (SinkDown, ConfigurationError):
+        except (SinkDown, ConfigurationError, UsageError):
             raise
         except Exception as error:
             raise SinkDown(f"no epoch of cache {cache!r} was given out: {error}") from error
@@ -125,7 +126,7 @@ class AsyncCallSink:
             raise SinkFenced(f"another flusher has epoch {latest} of cache {cache!r}, and this one {epoch}", latest)
         try:
             given = await acalled(self._function, list(changes))
-        except (SinkDown, SinkRefused):
+        except (SinkDown, SinkRefused, UsageError):
             raise
         except Exception as error:
             if isinstance(error, _REFUSALS) and not isinstance(error, RegionKitError):

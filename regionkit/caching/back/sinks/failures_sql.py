@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError, StatementError
 
 from regionkit.caching.back.refusals import SinkDown, SinkRefused
-from regionkit.errors import ConfigurationError, RegionKitError
+from regionkit.errors import ConfigurationError, RegionKitError, UsageError
 
 __all__ = ["failures_told", "refusals_told"]
 
@@ -65,7 +65,7 @@ def failures_told(name: str) -> Iterator[None]:
     """Inside, errors leave as SinkDown or SinkRefused. `name`: of the backing."""
     try:
         yield
-    except ConfigurationError:
+    except (ConfigurationError, UsageError):  # a mistake of the application's, which it should see
         raise
     except RegionKitError as error:
         raise SinkDown(f"{name!r} did not take the changes: {error.what} {error.why}".strip()) from error
@@ -83,7 +83,7 @@ def _of(error: SQLAlchemyError, name: str) -> Exception:
     if _is_refused(error, code, words):
         return SinkRefused(words)
     if code in MISSING or "no such table" in words:
-        return SinkDown(f"{name!r} has not all tables: {words}. Call create_tables() once, and whenever you deploy.")
+        return SinkDown(f"{name!r} has not all tables: {words}. Call create_tables() once, and whenever you deploy")
     return SinkDown(f"{name!r} did not take the changes: {words}")
 
 

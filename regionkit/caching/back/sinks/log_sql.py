@@ -11,6 +11,7 @@
 | the function                                   | what it means |
 |------------------------------------------------|---------------|
 | returns                                        | the changes were applied; what it returns is not looked at |
+| ends the transaction, or is a generator        | UsageError: the position is not written, and they are tried again |
 | raises SinkDown or SinkRefused                 | that |
 | raises a ValueError, TypeError or LookupError  | SinkRefused: a change cannot be applied |
 | an error of the database                       | refused or down, as `failures_sql` says |
@@ -47,6 +48,7 @@ from regionkit.errors import ConfigurationError, RegionKitError
 
 __all__ = ["SqlLogSink"]
 
+HELD = "a flush commits the function's changes together with its position"
 TIMEOUT = 5.0
 """Seconds that a flush may take: a batch takes milliseconds, and a lock that lasts longer is worth a pause."""
 
@@ -137,21 +139,24 @@ class SqlLogSink:
             new = [change for change in changes if change.version > position]
             crash_point("sink.begun")
             if new:
-                self._apply(db, new)
+                self._apply(unit, new)
                 db.execute(said.raised, {"cache": cache, "version": new[-1].version})
             crash_point("sink.written")
         # what an earlier epoch has put, a later put may have replaced that the buffer has lost since
         return [Verdict.SUPERSEDED if c.version // EPOCH < epoch else Verdict.APPLIED for c in changes]
 
-    def _apply(self, db: Any, changes: list[Change]) -> None:
+    def _apply(self, unit: Any, changes: list[Change]) -> None:
+        """Call the function with a list of its own: what it does to that changes nothing here."""
+        unit.hold(HELD)
         try:
-            called(self._function, db, changes)
+            called(self._function, unit.native, changes[:])
         except (SinkDown, SinkRefused):
             raise
         except (ValueError, TypeError, LookupError) as error:
             if isinstance(error, RegionKitError):
                 raise
             raise SinkRefused(f"the function of the sink refused: {error}") from error
+        unit.hold(HELD)  # it still is: else the position would say that what was rolled back is applied
 
     def load(self, key: Any, owner: bool = False) -> Loaded[Any] | None:
         """What `load` says. `owner` is passed on where it takes that.
