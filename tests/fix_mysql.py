@@ -1,8 +1,8 @@
 """Which tests run over MySQL in asyncio only, and over MariaDB in threads only: pairwise, as the whole would cost too much time.
 
 MySQL and MariaDB share drivers, dialects and connections; what is each one's own (questions, positions, errors, accounts) is
-shown in both worlds by the contracts that are not listed here, by `test_own_engine`, and by the faults. What is listed shows
-the shared code. `REGIONKIT_MYSQL=whole` runs all.
+shown in both worlds by the contracts that are not listed here, and by the faults. What is listed shows the
+shared code. `REGIONKIT_MYSQL=whole` runs all.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ PAIRWISE = {  # modules of tests: in threads MySQL is left out, in asyncio Maria
         "test_first_connection",
         "test_many_rows",
         "test_message",
+        "test_own_engine",
         "test_own_limits",
         "test_partitioning",
     ),
