@@ -21,7 +21,7 @@ from sqlalchemy import create_engine, text
 from regionkit.transactions.points import POINTS
 
 CHILDREN = Path(__file__).with_name("transaction_children.py")
-KILLS = int(os.environ.get("REGIONKIT_TRANSACTION_KILLS", "330"))
+KILLS = int(os.environ.get("REGIONKIT_TRANSACTION_KILLS", "300"))
 """In all; half of them at points."""
 PAIRS: dict[str, tuple[str, ...]] = {
     "postgresql + mariadb, log on a third": ("postgresql", "mariadb", "postgresql"),
