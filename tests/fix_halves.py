@@ -34,6 +34,7 @@ HALVES = {  # by folder and module
     "messaging/test_claim_inboxes": Half(in_asyncio=("redis",), in_threads=("cassandra",)),
     "messaging/test_inboxes": Half(in_asyncio=("postgresql",), in_threads=("mongo",)),
     "messaging/test_sources": Half(in_asyncio=("postgresql",), in_threads=("redis",)),
+    "messaging/test_outside": Half(in_threads=("redis",)),
     "messaging/test_records": Half(in_asyncio=("cassandra",), in_threads=("mongo",)),
     "messaging/test_transaction": Half(in_asyncio=("postgresql",), in_threads=("mariadb",)),
     "messaging/test_batches": Half(in_asyncio=("postgresql", "mariadb")),  # as `fix_threads` has it

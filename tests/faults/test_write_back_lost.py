@@ -27,6 +27,7 @@ from fix_rigs import wait_until
 from sqlalchemy import create_engine, text
 
 from regionkit.caching import AsyncCache, AsyncSqlSink, Cache, Shared, SinkDown, SqlSink, WriteBack
+from regionkit.caching.back import flushing_async
 from regionkit.errors import Backpressure, DurabilityUnknown, RegionKitError
 from regionkit.testing import FaultProxy
 
@@ -338,10 +339,13 @@ STRIDE = int(os.environ.get("REGIONKIT_WRITE_BACK_STRIDE", "10"))
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("for_good", [False, True], ids=["once", "for_good"])
-async def test_cancelled_at_every_await(own_redis: Callable[..., Any], tmp_path: Path, for_good: bool) -> None:
+async def test_cancelled_at_every_await(
+    own_redis: Callable[..., Any], tmp_path: Path, for_good: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of a put, an update, a delete and a flush: what comes next is not disturbed, and nothing that was acknowledged is lost."""
     from sqlalchemy.ext.asyncio import create_async_engine
 
+    monkeypatch.setattr(flushing_async, "LEASE", 3.0)  # what a cancelled flush had claimed is waited for
     plain = create_engine(f"sqlite:///{tmp_path}/counts.db")
     table().metadata.create_all(plain)
     engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/counts.db")
