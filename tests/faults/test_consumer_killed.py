@@ -60,12 +60,12 @@ def cells() -> list[tuple[str, str, str]]:
 
 
 @pytest.fixture
-def url_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str], str]:
+def url_of(request: pytest.FixtureRequest, data_path: Path) -> Callable[[str, str], str]:
     """A database of its own on a server, by the server's name."""
 
     def make(server: str, what: str) -> str:
         if server == "sqlite":
-            return f"sqlite:///{tmp_path}/{what}.db"
+            return f"sqlite:///{data_path}/{what}.db"
         given = request.getfixturevalue("pg" if server == "postgresql" else "mariadb")
         url: str = given.primary.url_for(given.database())
         return url

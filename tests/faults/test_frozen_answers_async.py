@@ -219,14 +219,16 @@ def _node(server: str, request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.mark.parametrize(("server", "name"), [(server, name) for name, row in ROWS.items() for server in row[0]])
-async def test_it_answers_in_its_time(server: str, name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+async def test_it_answers_in_its_time(
+    server: str, name: str, request: pytest.FixtureRequest, data_path: Path, tmp_path: Path
+) -> None:
     """Whatever it says."""
     _, seconds, make = ROWS[name]
     home = request.getfixturevalue("mongo_home") if server == "mongo" else None
     if home is not None:
         home.be_primary()
-    node, rows, closers = _node(server, request), owner_of("sqlite", request, tmp_path), []
-    async with async_plain_of(owner_of(server, request, tmp_path)) as given, async_plain_of(rows) as engine:
+    node, rows, closers = _node(server, request), owner_of("sqlite", request, data_path), []
+    async with async_plain_of(owner_of(server, request, data_path)) as given, async_plain_of(rows) as engine:
         call = await make(Place(server, given, tmp_path, engine, closers))
         took: list[float] = []
         said: list[Exception] = []

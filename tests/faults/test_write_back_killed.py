@@ -140,14 +140,14 @@ class Rig:
 
 @pytest.fixture
 def rig_of(
-    own_redis: Callable[..., Any], request: pytest.FixtureRequest, tmp_path: Path
+    own_redis: Callable[..., Any], request: pytest.FixtureRequest, data_path: Path, tmp_path: Path
 ) -> Iterator[Callable[..., Rig]]:
     """Makes rigs."""
     made: list[Rig] = []
 
     def make(durability: str, sink: str, **options: Any) -> Rig:
         if sink == "sqlite":
-            url = f"sqlite:///{tmp_path}/counts.db"
+            url = f"sqlite:///{data_path}/counts.db"
         else:
             given = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb_alone"}[sink])
             url = given.primary.url_for(given.database())

@@ -40,9 +40,9 @@ def poison(key: str, n: int, **more: Any) -> Envelope:
 
 
 @pytest.fixture
-def one(tmp_path: Path) -> Iterator[Engines]:
+def one(data_path: Path) -> Iterator[Engines]:
     """A database of its own, where servers make no difference."""
-    made = Engines(f"sqlite:///{tmp_path}/orders.db")
+    made = Engines(f"sqlite:///{data_path}/orders.db")
     yield made
     made.engine.dispose()
 
