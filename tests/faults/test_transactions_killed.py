@@ -100,8 +100,7 @@ def prepared(cell: dict[str, Any]) -> None:
         with engine.begin() as db:
             db.execute(text("CREATE TABLE accounts (id INTEGER PRIMARY KEY, n INTEGER NOT NULL)"))
             db.execute(text("CREATE TABLE moved (id VARCHAR(16) PRIMARY KEY, amount INTEGER NOT NULL)"))
-            for id in range(ACCOUNTS):
-                db.execute(text("INSERT INTO accounts VALUES (:id, 0)"), {"id": id})
+            db.execute(text("INSERT INTO accounts VALUES (:id, 0)"), [{"id": id} for id in range(ACCOUNTS)])
         engine.dispose()
     if "archive" in cell:
         with closing(sqlite3.connect(cell["archive"])) as db:
