@@ -47,11 +47,11 @@ campaign-caching: tools ## caches beside copies that lag by 0, 30, 200 and 1,000
 campaign-messaging: tools ## consumers killed in every cell, relays under 20,000 events, a poison message among 10,000
 	@REGIONKIT_MESSAGING=whole REGIONKIT_OUTBOX_EVENTS=20000 REGIONKIT_POISON_AMONG=10000 $(BIN)/python -m pytest -s \
 	  tests/faults/test_consumer_killed.py tests/messaging/test_relay_kills.py tests/messaging/test_relay_snapshot.py \
-	  tests/cli/test_hospital.py
+	  tests/cli/test_hospital.py tests/messaging/test_hospital.py tests/messaging/test_hospital_async.py
 
 campaign-transactions: tools ## 100,000 coordinators killed at every step and at random, over each pair of databases
 	@REGIONKIT_TRANSACTION_KILLS=100000 REGIONKIT_MYSQL_KILLS=200 $(BIN)/python -m pytest -s tests/faults/test_transactions_killed.py \
-		tests/faults/test_transactions_mysql.py
+		tests/faults/test_transactions_mysql.py tests/faults/test_sqlite_attached_killed.py
 
 campaign-write-back: tools ## 10,000 kills of writers, flushers and the server of a write-back cache; its sink down for 10 minutes at 2,000 puts a second; 50,000 dirty keys
 	@REGIONKIT_WRITE_BACK_KILLS=10000 REGIONKIT_WRITE_BACK_DOWN=600 REGIONKIT_WRITE_BACK_KEYS=50000 REGIONKIT_WRITE_BACK_STRIDE=1 \

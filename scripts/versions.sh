@@ -23,7 +23,7 @@ run() { # name, interpreter, constraints
   "$2" -m venv --clear "$venv"
   "$venv/bin/python" -m pip --disable-pip-version-check --no-input -q install -c "$3" -e '.[test,cli]'
   if [ "${REGIONKIT_VERSIONS:-contract}" = whole ]; then what=(tests); else what=(tests/core tests/facts tests/topology tests/routing tests/house tests/backends tests/contract); fi
-  scripts/in_memory.sh "$venv/bin/python" -m pytest -q -p no:cacheprovider -n 2 --dist loadgroup "${what[@]}" >"$log" 2>&1 ||
+  REGIONKIT_TWINS=whole scripts/in_memory.sh "$venv/bin/python" -m pytest -q -p no:cacheprovider -n 2 --dist loadgroup "${what[@]}" >"$log" 2>&1 ||
     { status=1 && grep -aE '^(FAILED|ERROR) tests' "$log" || true; }
   echo "$1, $("$venv/bin/python" -V): $(tail -n 1 "$log" | tr -d =)"
   "$venv/bin/python" -m pip list --format freeze | grep -iE "^($4)==" | tr '\n' ' '

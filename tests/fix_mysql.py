@@ -1,8 +1,8 @@
 """Which tests run over MySQL in asyncio only, and over MariaDB in threads only: pairwise, as the whole would cost too much time.
 
 MySQL and MariaDB share drivers, dialects and connections; what is each one's own (questions, positions, errors, accounts) is
-shown in both worlds by the contracts that are not listed here, by `test_own_engine`, and by the faults. What is listed shows
-the shared code. `REGIONKIT_MYSQL=whole` runs all.
+shown in both worlds by the contracts that are not listed here, and by the faults. What is listed shows the
+shared code. `REGIONKIT_MYSQL=whole` runs all.
 """
 
 from __future__ import annotations
@@ -19,13 +19,22 @@ PAIRWISE = {  # modules of tests: in threads MySQL is left out, in asyncio Maria
         "test_first_connection",
         "test_many_rows",
         "test_message",
+        "test_own_engine",
         "test_own_limits",
         "test_partitioning",
     ),
-    *("test_pool", "test_raw_cursor", "test_records", "test_streaming", "test_unit_ends", "test_units"),
+    *(
+        "test_pool",
+        "test_raw_cursor",
+        "test_records",
+        "test_streaming",
+        "test_unit_ends",
+        "test_units",
+        "test_sql_contract",
+    ),
     *("test_sources", "test_inboxes", "test_claims", "test_write_back", "test_write_through", "test_promise"),
     *("test_back_faults", "test_log_mode", "test_track_sql", "test_events"),
-    *("test_xa_participant", "test_sql_log", "test_logs"),
+    *("test_participants", "test_xa_participant", "test_sql_log", "test_logs"),
     *("test_unsent", "test_url_parameters", "test_block_settings", "test_lost_connections", "test_replace"),
 }
 
@@ -43,6 +52,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _is_left_out(item: pytest.Item) -> bool:
     call = getattr(item, "callspec", None)
     words = [] if call is None else [value for value in call.params.values() if isinstance(value, str)]
+    if (cls := getattr(item, "cls", None)) is not None:  # `TestMysql`
+        words.append(cls.__name__.removeprefix("Test").lower())
     servers, module = {word.partition("-")[0] for word in words}, item.path.stem
     if "mysql" in servers:
         return module in PAIRWISE

@@ -1,8 +1,9 @@
 """Which stores the tests of messaging in threads have, where each server would prove nothing new.
 
 The generated half of a pair sends the statements of its source through other drivers. Every store passes the contract of inboxes,
-claims and sources in both worlds (`test_inboxes`, `test_claims`, `test_sources`); what a consumer, a relay or a call does above
-them is shown over each server in asyncio, and in threads over what needs none, or few. On servers threads are killed in
+claims and sources (`test_inboxes`, `test_claims`, `test_sources`); what a consumer, a relay or a call does above them is shown
+over each server in asyncio, and in threads over what needs none, or few. Some of these
+run in threads only: `fix_halves`. On servers threads are killed in
 `tests/faults/test_consumer_killed.py`, die and freeze in `test_*_processes.py` and `test_zombies.py`.
 """
 
@@ -15,7 +16,7 @@ import pytest
 WHOLE = os.environ.get("REGIONKIT_MESSAGING") == "whole"
 IN_THREADS = {  # by module: a parameter, and what it is there
     **dict.fromkeys(
-        ("test_chaos", "test_consumer", "test_hospital", "test_outbox", "test_relay"), ("accounts", ("sqlite",))
+        ("test_chaos", "test_consumer", "test_hospital", "test_outbox", "test_relay"), ("accounts", ("sqlite", "mysql"))
     ),
     "test_batches": ("server", ("sqlite",)),
     "test_janitor": ("server", ("postgresql",)),  # which has days

@@ -27,9 +27,9 @@ US, KR = "us-east-1", "ap-northeast-2"
 
 
 @pytest.fixture
-def regions(tmp_path: Path) -> Iterator[SqliteRegions]:
+def regions(data_path: Path) -> Iterator[SqliteRegions]:
     """Two regions; the copy lags as the test says."""
-    with SqliteRegions(tmp_path, store="users", primary=US, replicas=[KR], lag=0.0) as made:
+    with SqliteRegions(data_path, store="users", primary=US, replicas=[KR], lag=0.0) as made:
         yield made
 
 
@@ -230,12 +230,12 @@ def test_a_cache_is_made_once_and_closed_with_its_kit(regions: SqliteRegions) ->
         cache.get("a")
 
 
-def test_residency_covers_cached_copies(tmp_path: Path) -> None:
+def test_residency_covers_cached_copies(data_path: Path) -> None:
     """A region that may not hold the data may not hold a copy of it in a cache."""
     store = SqlStore(
         "users",
         residency=Residency(allow=["KR"]),
-        endpoints=[Endpoint("seoul", Role.PRIMARY, f"sqlite:///{tmp_path}/nowhere.db")],
+        endpoints=[Endpoint("seoul", Role.PRIMARY, f"sqlite:///{data_path}/nowhere.db")],
     )
     topology = Topology(regions=[Region("seoul", "KR"), Region("oregon", "US")], stores=[store])
     with RegionKit(topology, local="oregon") as kit:

@@ -140,7 +140,7 @@ async def test_a_commit_without_an_answer(tiered: Any, arrives: bool) -> None:
 
         async with Rig(proxied, tiered.tiers) as rig:
             await rig.cache.put("a", 1)
-            object.__setattr__(rig.cache.strategy, "write_timeout", 8.0)
+            object.__setattr__(rig.cache.strategy, "write_timeout", 4.0)
             with (
                 crash_points({"cache.stored": proxy.drop_replies if arrives else broken}),
                 pytest.raises(RegionKitError) as caught,

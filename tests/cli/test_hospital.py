@@ -29,9 +29,9 @@ MANY = int(os.environ.get("REGIONKIT_POISON_AMONG", "600"))
 
 
 @pytest.fixture
-def ward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ward]:
+def ward(data_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ward]:
     """A consumer on SQLite; the command line finds its database in the environment."""
-    accounts = Engines(f"sqlite:///{tmp_path}/orders.db")
+    accounts = Engines(f"sqlite:///{data_path}/orders.db")
     monkeypatch.setenv("REGIONKIT_URL", accounts.url)
     with Ward(accounts) as made:
         yield made

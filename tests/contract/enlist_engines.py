@@ -38,7 +38,7 @@ def server_url(driver: str, request: pytest.FixtureRequest) -> sqlalchemy.URL:
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"{module} is not installed")
     if "sqlite" in driver:
-        url = sqlalchemy.make_url(f"sqlite:///{request.getfixturevalue('tmp_path')}/items.db")
+        url = sqlalchemy.make_url(f"sqlite:///{request.getfixturevalue('data_path')}/items.db")
         return url if driver == "sqlite" else url.set(drivername="sqlite+aiosqlite")
     postgres = driver.startswith(("psycopg", "pg8000"))
     servers = request.getfixturevalue("pg" if postgres else "mariadb")

@@ -25,9 +25,9 @@ from regionkit.messaging.consumer import Consumer
 from regionkit.messaging.sources import RedisStream, SqlQueue
 from regionkit.testing import crash_points
 
-LEASE = 1.0
+LEASE = 0.6
 WORKERS = 2
-IDLE = 1.6
+IDLE = 1.0
 """Seconds, above the lease: what a dead one had has come to another one by then."""
 CELL_WITHIN = 120.0
 

@@ -4,7 +4,7 @@
 
 prints what is in the files after each death, then what recovery makes of the other database, as JSON lines. The files are opened
 one by one by programs that know nothing of each other. The cell: that of `transaction_children`, `pragmas` that run after ATTACH,
-whether what they spoil is `checked`, and the `first` step to die at. Not a test.
+whether what they spoil is `checked`, the `first` step to die at and the `stride` from one to the next. Not a test.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ ssize_t pwrite64(int fd, const void *from, size_t size, off64_t at) { step(); re
 """
 MOST = 200
 """Steps of a COMMIT that are tried: far more than it has."""
+DECIDES = 45
+"""From here on each step is tried: one of them decides."""
 
 
 def spoil(cell: dict[str, Any]) -> None:
@@ -90,26 +92,28 @@ def both(cell: dict[str, Any], number: int) -> list[set[str]]:
 
 
 def run(cell: dict[str, Any]) -> None:
-    """Die once at each step, until a COMMIT has no more; then recover."""
+    """Die once at each step of the stride, until a COMMIT has no more, or what is spoiled has torn the files; then recover."""
     bank = Bank(cell)
     bank.recovery(0.0).run(soon())  # children have all imported that they need
     bank.close()
-    before, number = 0, cell["first"] - 1
+    before, number = 0, cell["first"] - cell["stride"]
     while number < MOST:
-        number += 1
+        number += cell["stride"] if number < DECIDES else 1
         if os.waitstatus_to_exitcode(os.waitpid(fork(lambda at=number: commit(cell, at)), 0)[1]) == 0:
             break
         main, archive = both(cell, number)
         told = {"step": number, "committed": len(main) - before, "differ": len(main ^ archive)}
         before = len(main)
         print(json.dumps(told), flush=True)
+        if told["differ"] and not cell["checked"]:
+            break
     bank = Bank(cell)
     report = bank.recovery(0.0).run(soon())
     with bank.sides["a"].connect() as db:
         other = {row[0] for row in db.execute(text("SELECT id FROM moved"))}
     bank.close()
     found = {
-        "steps": number - 1,
+        "ended": number,
         "torn": len(both(cell, 0)[0] ^ other),
         "hazards": len(report.hazards),
         "why": str(report),

@@ -73,12 +73,12 @@ def short_transactions(mongo: Any) -> Iterator[None]:
 
 
 @pytest.fixture
-def url_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str], str]:
+def url_of(request: pytest.FixtureRequest, data_path: Path) -> Callable[[str, str], str]:
     """A database of its own on a server, by the server's name."""
 
     def make(server: str, what: str) -> str:
         if server == "sqlite":
-            return f"sqlite:///{tmp_path}/{what}.db"
+            return f"sqlite:///{data_path}/{what}.db"
         if server == "redis":
             return str(request.getfixturevalue("redis_server").primary.url)
         if server == "mongo":

@@ -37,6 +37,8 @@ from regionkit.transactions import (
 
 IS_ASYNC = True
 Call = Callable[[], Awaitable[Any]]
+WITHIN = 0.5
+"""Seconds that a call is given."""
 MARGIN = 1.0
 """Seconds on top of a call's own: what its docstring says (the last answer of `idempotent`), and a busy machine."""
 SQL = ("postgresql", "mariadb")
@@ -62,12 +64,12 @@ class Place(NamedTuple):
 
 
 async def _idempotent(place: Place) -> Call:
-    """With nobody else at it, and `wait_timeout=1`."""
+    """With nobody else at it, and a `wait_timeout`."""
     records = place.records()
     await records.create_tables()
     place.closers.append(records.close)
 
-    @idempotent(records, key=lambda number: number, name="frozen", wait_timeout=1.0)
+    @idempotent(records, key=lambda number: number, name="frozen", wait_timeout=WITHIN)
     async def once(number: int) -> int:
         return number
 
@@ -86,7 +88,7 @@ async def _inbox(place: Place) -> Call:
     await inbox.create_tables()
 
     async def call() -> None:
-        await inbox.create_tables(timeout=1.0)
+        await inbox.create_tables(timeout=WITHIN)
 
     return call
 
@@ -97,7 +99,7 @@ async def _hospital(place: Place) -> Call:
     await hospital.create_tables()
 
     async def call() -> None:
-        await hospital.create_tables(timeout=1.0)
+        await hospital.create_tables(timeout=WITHIN)
 
     return call
 
@@ -120,7 +122,7 @@ async def _manager(place: Place, *, by_file: bool) -> Any:
     return made
 
 
-async def _paid(manager: Any, timeout: float = 1.0) -> None:
+async def _paid(manager: Any, timeout: float = WITHIN) -> None:
     async with manager.begin(timeout=timeout, settle=0.5) as tx:
         await (await tx.connection("bank")).execute(text("SELECT 1"))
 
@@ -136,15 +138,15 @@ def _of_manager(what: str, *, by_file: bool = False) -> Callable[[Place], Awaita
             if what == "begin":
                 return await _paid(manager)
             if what == "run":
-                return await manager.run(work, timeout=1.0, settle=0.5)
+                return await manager.run(work, timeout=WITHIN, settle=0.5)
             if what == "close":
                 await manager.start_recovery(0.1)
                 await asleep(0.3)
                 began = time.monotonic()
-                left = await manager.close(within=1.0)
-                assert time.monotonic() - began < 1.0 + MARGIN
+                left = await manager.close(within=WITHIN)
+                assert time.monotonic() - began < WITHIN + MARGIN
                 return left
-            return await getattr(manager, what)(timeout=1.0)
+            return await getattr(manager, what)(timeout=WITHIN)
 
         return call
 
@@ -172,7 +174,7 @@ async def _flush(place: Place) -> Call:
     await cache.put("a", {"id": "a", "value": "1"})
 
     async def call() -> Any:
-        return await cache.flush(timeout=1.0)
+        return await cache.flush(timeout=WITHIN)
 
     return call
 
@@ -193,20 +195,20 @@ async def _get(place: Place) -> Call:
 
 
 ROWS: dict[str, tuple[tuple[str, ...], float, Callable[[Place], Awaitable[Call]]]] = {
-    "idempotent": (tuple(RECORDS), 1.0, _idempotent),
-    "Inbox.create_tables": ((*SQL, "mongo"), 1.0, _inbox),
-    "Hospital.create_tables": (SQL, 1.0, _hospital),
-    "begin": (SQL, 1.5, _of_manager("begin")),
-    "begin, log on a file": (SQL, 1.5, _of_manager("begin", by_file=True)),
-    "run": (SQL, 1.5, _of_manager("run")),
-    "recover": (SQL, 1.0, _of_manager("recover")),
-    "recover, log on a file": (SQL, 1.0, _of_manager("recover", by_file=True)),
-    "in_doubt": (SQL, 1.0, _of_manager("in_doubt")),
-    "doctor": (SQL, 1.0, _of_manager("doctor")),
-    "manager.create_tables": (SQL, 1.0, _of_manager("create_tables")),
-    "close": (SQL, 1.3, _of_manager("close", by_file=True)),
+    "idempotent": (tuple(RECORDS), WITHIN, _idempotent),
+    "Inbox.create_tables": ((*SQL, "mongo"), WITHIN, _inbox),
+    "Hospital.create_tables": (SQL, WITHIN, _hospital),
+    "begin": (SQL, WITHIN + 0.5, _of_manager("begin")),
+    "begin, log on a file": (SQL, WITHIN + 0.5, _of_manager("begin", by_file=True)),
+    "run": (SQL, WITHIN + 0.5, _of_manager("run")),
+    "recover": (SQL, WITHIN, _of_manager("recover")),
+    "recover, log on a file": (SQL, WITHIN, _of_manager("recover", by_file=True)),
+    "in_doubt": (SQL, WITHIN, _of_manager("in_doubt")),
+    "doctor": (SQL, WITHIN, _of_manager("doctor")),
+    "manager.create_tables": (SQL, WITHIN, _of_manager("create_tables")),
+    "close": (SQL, WITHIN + 0.3, _of_manager("close", by_file=True)),
     "Cache.get": (("redis",), 1.5, _get),  # it looks, connects, and stores
-    "Cache.flush": (("redis",), 1.0, _flush),
+    "Cache.flush": (("redis",), WITHIN, _flush),
 }
 
 
@@ -217,14 +219,16 @@ def _node(server: str, request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.mark.parametrize(("server", "name"), [(server, name) for name, row in ROWS.items() for server in row[0]])
-async def test_it_answers_in_its_time(server: str, name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+async def test_it_answers_in_its_time(
+    server: str, name: str, request: pytest.FixtureRequest, data_path: Path, tmp_path: Path
+) -> None:
     """Whatever it says."""
     _, seconds, make = ROWS[name]
     home = request.getfixturevalue("mongo_home") if server == "mongo" else None
     if home is not None:
         home.be_primary()
-    node, rows, closers = _node(server, request), owner_of("sqlite", request, tmp_path), []
-    async with async_plain_of(owner_of(server, request, tmp_path)) as given, async_plain_of(rows) as engine:
+    node, rows, closers = _node(server, request), owner_of("sqlite", request, data_path), []
+    async with async_plain_of(owner_of(server, request, data_path)) as given, async_plain_of(rows) as engine:
         call = await make(Place(server, given, tmp_path, engine, closers))
         took: list[float] = []
         said: list[Exception] = []

@@ -170,10 +170,12 @@ class Soak:
                 (self.proxy.cut if turn % 2 else self.proxy.heal)()
                 (replica.pause_replay if turn % 4 == 1 else replica.resume_replay)()
                 if time.monotonic() >= restart_at:
-                    restart_at += RESTART_EVERY
                     self.servers.primary.kill()
                     self.servers.primary.start()
                     self.restarts += 1
+                    restart_at = (
+                        time.monotonic() + RESTART_EVERY
+                    )  # a start may take as long, and nothing is read meanwhile
             except Exception as error:  # this test's own connection, on a busy machine: the next turn tries again
                 self.failed.append(error)
                 if len(self.failed) > MOST_FAILED:
@@ -185,6 +187,8 @@ class Soak:
     def measure(self) -> None:
         """Samples, until the end."""
         began = time.monotonic()
+        gc.collect()
+        gc.freeze()  # what earlier tests have left is not looked at again for each sample
         while not self.over:
             with contextlib.suppress(Exception):  # the primary is away: the next one
                 asked = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'regionkit soak'"

@@ -21,7 +21,7 @@ from sqlalchemy import create_engine, text
 from regionkit.transactions.points import POINTS
 
 CHILDREN = Path(__file__).with_name("transaction_children.py")
-KILLS = int(os.environ.get("REGIONKIT_TRANSACTION_KILLS", "330"))
+KILLS = int(os.environ.get("REGIONKIT_TRANSACTION_KILLS", "300"))
 """In all; half of them at points."""
 PAIRS: dict[str, tuple[str, ...]] = {
     "postgresql + mariadb, log on a third": ("postgresql", "mariadb", "postgresql"),
@@ -50,14 +50,14 @@ def points(log: str) -> list[str]:
 
 
 @pytest.fixture
-def url_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str], str]:
+def url_of(request: pytest.FixtureRequest, data_path: Path, tmp_path: Path) -> Callable[[str, str], str]:
     """A database of its own on a server, by the server's name."""
 
     def make(server: str, what: str) -> str:
         if server == "file":
             return f"{tmp_path}/decisions"
         if server.startswith("sqlite"):
-            return f"sqlite:///{tmp_path}/{what}.db"
+            return f"sqlite:///{data_path}/{what}.db"
         given = request.getfixturevalue(FIXTURES[server])
         url: str = given.primary.url_for(given.database())
         return url
@@ -100,8 +100,7 @@ def prepared(cell: dict[str, Any]) -> None:
         with engine.begin() as db:
             db.execute(text("CREATE TABLE accounts (id INTEGER PRIMARY KEY, n INTEGER NOT NULL)"))
             db.execute(text("CREATE TABLE moved (id VARCHAR(16) PRIMARY KEY, amount INTEGER NOT NULL)"))
-            for id in range(ACCOUNTS):
-                db.execute(text("INSERT INTO accounts VALUES (:id, 0)"), {"id": id})
+            db.execute(text("INSERT INTO accounts VALUES (:id, 0)"), [{"id": id} for id in range(ACCOUNTS)])
         engine.dispose()
     if "archive" in cell:
         with closing(sqlite3.connect(cell["archive"])) as db:
@@ -126,11 +125,11 @@ def cells() -> list[Any]:
 @pytest.mark.timeout(1200 + 2 * KILLS)
 @pytest.mark.parametrize("pair", cells())
 def test_killed_at_points_and_at_random_all_or_none(
-    pair: str, url_of: Callable[[str, str], str], tmp_path: Path
+    pair: str, url_of: Callable[[str, str], str], data_path: Path
 ) -> None:
     """All sides have the same transfers, the total is what it was, nothing is prepared, and no hazard was seen."""
     kills = KILLS // len(PAIRS)
-    told = run_cell(kills, PAIRS[pair], url_of, tmp_path)
+    told = run_cell(kills, PAIRS[pair], url_of, data_path)
     print(f"{pair}: {told}")
     assert (told["torn"], told["differ"], told["total"], told["prepared"]) == (0, 0, 0, 0), told
     assert (told["hazards"], told["clean"]) == ([], True), told

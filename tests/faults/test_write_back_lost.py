@@ -27,6 +27,7 @@ from fix_rigs import wait_until
 from sqlalchemy import create_engine, text
 
 from regionkit.caching import AsyncCache, AsyncSqlSink, Cache, Shared, SinkDown, SqlSink, WriteBack
+from regionkit.caching.back import flushing_async
 from regionkit.errors import Backpressure, DurabilityUnknown, RegionKitError
 from regionkit.testing import FaultProxy
 
@@ -74,9 +75,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.redis]
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Any]:
+def database(data_path: Path) -> Iterator[Any]:
     """An engine with the table."""
-    engine = create_engine(f"sqlite:///{tmp_path}/counts.db")
+    engine = create_engine(f"sqlite:///{data_path}/counts.db")
     table().metadata.create_all(engine)
     yield engine
     engine.dispose()
@@ -229,11 +230,11 @@ def test_a_promotion_of_a_replica_that_was_cut_off(
 
 @pytest.mark.parametrize("guard", [True, False], ids=["guarded", "unguarded"])
 def test_a_flusher_that_was_frozen_changes_nothing(
-    own_redis: Callable[..., Any], database: Any, tmp_path: Path, guard: bool
+    own_redis: Callable[..., Any], database: Any, data_path: Path, guard: bool
 ) -> None:
     """It has claimed older values, and goes on when a later put and a delete are in the table. Unguarded it undoes both."""
     server = own_redis()
-    cell = {"redis": server.primary.url, "url": f"sqlite:///{tmp_path}/counts.db", "guard": guard}
+    cell = {"redis": server.primary.url, "url": f"sqlite:///{data_path}/counts.db", "guard": guard}
     with cache_on(database, server.primary.url, "memory") as cache:
         for key in ("over", "gone"):
             cache.put(key, {"n": 1})
@@ -332,19 +333,22 @@ def test_many_dirty_keys_are_all_written(own_redis: Callable[..., Any], database
             )
 
 
-STRIDE = int(os.environ.get("REGIONKIT_WRITE_BACK_STRIDE", "6"))
+STRIDE = int(os.environ.get("REGIONKIT_WRITE_BACK_STRIDE", "10"))
 """Each so many awaits; `make campaign-write-back` takes each one."""
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("for_good", [False, True], ids=["once", "for_good"])
-async def test_cancelled_at_every_await(own_redis: Callable[..., Any], tmp_path: Path, for_good: bool) -> None:
+async def test_cancelled_at_every_await(
+    own_redis: Callable[..., Any], data_path: Path, for_good: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of a put, an update, a delete and a flush: what comes next is not disturbed, and nothing that was acknowledged is lost."""
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    plain = create_engine(f"sqlite:///{tmp_path}/counts.db")
+    monkeypatch.setattr(flushing_async, "LEASE", 3.0)  # what a cancelled flush had claimed is waited for
+    plain = create_engine(f"sqlite:///{data_path}/counts.db")
     table().metadata.create_all(plain)
-    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/counts.db")
+    engine = create_async_engine(f"sqlite+aiosqlite:///{data_path}/counts.db")
     server = own_redis()
     strategy = WriteBack(sink=AsyncSqlSink(engine, table()), durability="memory", ttl=300.0)
     tiers = [Shared(server.primary.url, timeout=5.0)]

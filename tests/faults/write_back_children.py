@@ -20,11 +20,14 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, create_engine
 
 from regionkit.caching import Cache, Change, FileJournal, Shared, SqlJournal, SqlLogSink, SqlSink, WriteBack
+from regionkit.caching.back import flushing, log_flushing
 from regionkit.errors import RegionKitError
 
 KEYS = 12
 """Of each writer."""
 LONG = 3600.0
+LEASE = 3.0
+"""Seconds that a claim lasts here, 20 elsewhere: what a dead flusher had claimed is waited for."""
 
 
 def table() -> Table:
@@ -115,6 +118,7 @@ def flush(cell: dict[str, Any]) -> None:
 def main() -> None:
     """Fork what is asked for."""
     cell = json.loads(sys.argv[1])
+    flushing.LEASE = log_flushing.LEASE = LEASE
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
         what, number, steps = line.split()

@@ -22,7 +22,7 @@ SERIAL = {
     "sqlite": "seq INTEGER PRIMARY KEY AUTOINCREMENT",
 }
 APPLIED = text("INSERT INTO ledger (k, n) VALUES (:k, :n)")
-IDLE = 0.1
+IDLE = 0.05
 """Seconds without a message. What is due in the hospital is looked at before a run ends, however few they are."""
 
 

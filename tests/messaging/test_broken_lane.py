@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,13 +23,16 @@ from regionkit.messaging.batches import Batches
 from regionkit.messaging.consumer import Consumer
 from regionkit.messaging.envelope import Envelope, encode, stored_id
 from regionkit.messaging.lanes import StoreWatch
+from regionkit.messaging.running import Running
 from regionkit.messaging.sources import MemoryQueue
 
 from .outside_rigs import OutsideRig, mail
 from .test_inboxes import message
 
 IS_ASYNC = False
-IDLE = 0.2
+IDLE = 0.1
+AGAIN = 0.25
+"""Seconds until what was given back comes again, half a second in a running consumer: more than `IDLE`, or no run would end."""
 ERRORS: dict[
     str, Callable[[], Exception]
 ] = {  # of the kind that each server's driver raises; what of ours is a KeyError
@@ -97,7 +101,7 @@ class Rig:
         """The step fails no more; what waits for its time is due now."""
         self.error = None
         self.fails.clear()
-        sleep(0.6)  # until what was given back comes again
+        sleep(1.2 * AGAIN)  # until what was given back comes again
         for case in OutsideRig.cases(self):  # type: ignore[arg-type]  # it has an inbox
             if case.status in ("retrying", "admitted"):
                 OutsideRig.retry(self, case)  # type: ignore[arg-type]
@@ -116,6 +120,12 @@ def _speaks_of(envelope: Envelope, given: Any) -> bool:
 
 def _of(one: Any) -> Any:
     return getattr(one, "envelope", None)
+
+
+@pytest.fixture(autouse=True)
+def comes_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a lane gives back is no reason to wait here."""
+    monkeypatch.setattr(sys.modules[Running.__module__], "BACK_AFTER", AGAIN)
 
 
 @pytest.fixture
@@ -220,12 +230,12 @@ def test_a_step_of_an_effect_outside(rig: Rig, step: str, monkeypatch: pytest.Mo
     bad, others = mail("bad", key="k0"), [mail(f"m{n}", key=f"k{n}") for n in range(1, 5)]
     rig.strike(monkeypatch, rig.inbox.records.claims, step, bad)
     outside.publish(others[0], bad, *others[1:])
-    consumer = outside.consumer(lease=1.0, attempts=50)
+    consumer = outside.consumer(lease=0.6, attempts=50)
     first = consumer.run(until_idle=IDLE)
     assert rig.met and first.broken and set(outside.calls) >= {"m1", "m2", "m3", "m4"}
     rig.error = None
-    sleep(1.2)  # the lease of a call that was not told to be done
-    consumer.run(until_idle=1.0)
+    sleep(0.75)  # the lease of a call that was not told to be done
+    consumer.run(until_idle=0.7)
     called = outside.calls.count("bad")
     assert called == 1 or (called and step == "step")  # which the handler asked for, too
     assert len({key for key, call in zip(outside.keys, outside.calls, strict=True) if call == "bad"}) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -21,13 +22,16 @@ from regionkit.messaging.batches_async import AsyncBatches
 from regionkit.messaging.consumer_async import AsyncConsumer
 from regionkit.messaging.envelope import Envelope, encode, stored_id
 from regionkit.messaging.lanes_async import AsyncStoreWatch
+from regionkit.messaging.running_async import AsyncRunning
 from regionkit.messaging.sources import AsyncMemoryQueue
 
 from .outside_rigs_async import AsyncOutsideRig, mail
 from .test_inboxes_async import message
 
 IS_ASYNC = True
-IDLE = 0.2
+IDLE = 0.1
+AGAIN = 0.25
+"""Seconds until what was given back comes again, half a second in a running consumer: more than `IDLE`, or no run would end."""
 ERRORS: dict[
     str, Callable[[], Exception]
 ] = {  # of the kind that each server's driver raises; what of ours is a KeyError
@@ -98,7 +102,7 @@ class Rig:
         """The step fails no more; what waits for its time is due now."""
         self.error = None
         self.fails.clear()
-        await asleep(0.6)  # until what was given back comes again
+        await asleep(1.2 * AGAIN)  # until what was given back comes again
         for case in await AsyncOutsideRig.cases(self):  # type: ignore[arg-type]  # it has an inbox
             if case.status in ("retrying", "admitted"):
                 await AsyncOutsideRig.retry(self, case)  # type: ignore[arg-type]
@@ -117,6 +121,12 @@ def _speaks_of(envelope: Envelope, given: Any) -> bool:
 
 def _of(one: Any) -> Any:
     return getattr(one, "envelope", None)
+
+
+@pytest.fixture(autouse=True)
+def comes_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a lane gives back is no reason to wait here."""
+    monkeypatch.setattr(sys.modules[AsyncRunning.__module__], "BACK_AFTER", AGAIN)
 
 
 @pytest.fixture
@@ -221,12 +231,12 @@ async def test_a_step_of_an_effect_outside(rig: Rig, step: str, monkeypatch: pyt
     bad, others = mail("bad", key="k0"), [mail(f"m{n}", key=f"k{n}") for n in range(1, 5)]
     rig.strike(monkeypatch, rig.inbox.records.claims, step, bad)
     await outside.publish(others[0], bad, *others[1:])
-    consumer = outside.consumer(lease=1.0, attempts=50)
+    consumer = outside.consumer(lease=0.6, attempts=50)
     first = await consumer.run(until_idle=IDLE)
     assert rig.met and first.broken and set(outside.calls) >= {"m1", "m2", "m3", "m4"}
     rig.error = None
-    await asleep(1.2)  # the lease of a call that was not told to be done
-    await consumer.run(until_idle=1.0)
+    await asleep(0.75)  # the lease of a call that was not told to be done
+    await consumer.run(until_idle=0.7)
     called = outside.calls.count("bad")
     assert called == 1 or (called and step == "step")  # which the handler asked for, too
     assert len({key for key, call in zip(outside.keys, outside.calls, strict=True) if call == "bad"}) == 1

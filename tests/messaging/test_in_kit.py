@@ -30,9 +30,9 @@ IDLE = 0.3
 
 
 @pytest.fixture
-def regions(tmp_path: Path) -> Iterator[SqliteRegions]:
+def regions(data_path: Path) -> Iterator[SqliteRegions]:
     """Two regions of one store."""
-    with SqliteRegions(tmp_path, store="orders", primary=US, replicas=[KR], lag=0.0) as made:
+    with SqliteRegions(data_path, store="orders", primary=US, replicas=[KR], lag=0.0) as made:
         yield made
 
 
@@ -122,9 +122,9 @@ def messages(*keys: str) -> list[Any]:
     return [numbers.message(key, {"k": key, "n": n}) for n in (1, 2) for key in keys]
 
 
-def test_messages_of_other_homes_are_forwarded(tmp_path: Path) -> None:
+def test_messages_of_other_homes_are_forwarded(data_path: Path) -> None:
     """Each is applied in the database of its home, by the consumer there, once and in order."""
-    rig = Homes(tmp_path)
+    rig = Homes(data_path)
     kits = {region: RegionKit(rig.topology(), local=region) for region in (US, KR)}
     us = rig.consumer(kits[US], US, elsewhere="forward", forward_to={KR: rig.queues[KR]})
     kr = rig.consumer(kits[KR], KR, elsewhere="forward", forward_to={US: rig.queues[US]})
@@ -141,9 +141,9 @@ def test_messages_of_other_homes_are_forwarded(tmp_path: Path) -> None:
         kit.close()
 
 
-def test_what_is_observed_stays_until_it_was_applied_at_home(tmp_path: Path) -> None:
+def test_what_is_observed_stays_until_it_was_applied_at_home(data_path: Path) -> None:
     """Before that it would be lost with the home; after it, it is shown and leaves the source."""
-    rig, shown = Homes(tmp_path), []
+    rig, shown = Homes(data_path), []
     kits = {region: RegionKit(rig.topology(), local=region) for region in (US, KR)}
 
     def observe(message: Any) -> None:
@@ -167,9 +167,9 @@ def test_what_is_observed_stays_until_it_was_applied_at_home(tmp_path: Path) -> 
         kit.close()
 
 
-def test_two_regions_that_disagree_do_not_play_ball(tmp_path: Path) -> None:
+def test_two_regions_that_disagree_do_not_play_ball(data_path: Path) -> None:
     """A message that was forwarded in this epoch already waits where it is."""
-    rig = Homes(tmp_path)
+    rig = Homes(data_path)
     kit = RegionKit(rig.topology(), local=US)
     us = rig.consumer(kit, US, elsewhere="forward", forward_to={KR: rig.queues[US]})  # it comes back
     kit.create_tables()
@@ -180,9 +180,9 @@ def test_two_regions_that_disagree_do_not_play_ball(tmp_path: Path) -> None:
     kit.close()
 
 
-def test_homes_need_their_options_and_others_have_none(tmp_path: Path, regions: SqliteRegions) -> None:
+def test_homes_need_their_options_and_others_have_none(data_path: Path, regions: SqliteRegions) -> None:
     """Each mistake is told when the consumer is made."""
-    rig = Homes(tmp_path)
+    rig = Homes(data_path)
     kit = RegionKit(rig.topology(), local=US)
     queue, inbox = rig.queues[US], SqlInbox(kit, store="orders")
     for options in ({}, {"elsewhere": "forward"}, {"elsewhere": "skip", "observe": print}, {"elsewhere": "home"}):
@@ -197,9 +197,9 @@ def test_homes_need_their_options_and_others_have_none(tmp_path: Path, regions: 
     plain.close()
 
 
-def test_a_key_without_a_home_is_a_case(tmp_path: Path) -> None:
+def test_a_key_without_a_home_is_a_case(data_path: Path) -> None:
     """As is a message without a key; the others go on."""
-    rig = Homes(tmp_path)
+    rig = Homes(data_path)
     kit = RegionKit(rig.topology(), local=US)
     us = rig.consumer(kit, US, elsewhere="skip")
     kit.create_tables()
@@ -211,9 +211,9 @@ def test_a_key_without_a_home_is_a_case(tmp_path: Path) -> None:
     kit.close()
 
 
-def test_observing_may_fail(tmp_path: Path) -> None:
+def test_observing_may_fail(data_path: Path) -> None:
     """It has no effect: the message leaves the source all the same."""
-    rig = Homes(tmp_path)
+    rig = Homes(data_path)
     kits = {region: RegionKit(rig.topology(), local=region) for region in (US, KR)}
 
     def observe(message: Any) -> None:

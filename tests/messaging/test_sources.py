@@ -16,9 +16,9 @@ from .source_rigs import KINDS, LEASE, Rig, drained, made_rig, soon
 
 
 @pytest.fixture(params=KINDS)
-def rig(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Rig]:
+def rig(request: pytest.FixtureRequest, data_path: Any) -> Iterator[Rig]:
     """Each kind of source."""
-    made = made_rig(request.param, request, tmp_path)
+    made = made_rig(request.param, request, data_path)
     yield made.ready()
     made.close()
 

@@ -15,9 +15,9 @@ from .source_rigs_async import KINDS, LEASE, AsyncRig, drained, made_rig, soon
 
 
 @pytest.fixture(params=KINDS)
-async def rig(request: pytest.FixtureRequest, tmp_path: Any) -> AsyncIterator[AsyncRig]:
+async def rig(request: pytest.FixtureRequest, data_path: Any) -> AsyncIterator[AsyncRig]:
     """Each kind of source."""
-    made = made_rig(request.param, request, tmp_path)
+    made = made_rig(request.param, request, data_path)
     yield await made.ready()
     await made.close()
 

@@ -79,14 +79,14 @@ def children() -> Iterator[Callable[..., Child]]:
 
 
 @pytest.fixture(params=KINDS)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def url(request: pytest.FixtureRequest, data_path: Path) -> str:
     """Of an empty queue."""
     if request.param == "redis":
         found: str = request.getfixturevalue("redis_server").primary.url
         with redis.Redis.from_url(found) as client:
             client.delete("orders")
         return found
-    return prepared(url_of(request.param, request, tmp_path))
+    return prepared(url_of(request.param, request, data_path))
 
 
 def prepared(url: str) -> str:

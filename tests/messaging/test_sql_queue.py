@@ -22,10 +22,10 @@ KINDS = ("postgresql", "mariadb", "sqlite")
 
 
 @pytest.fixture(params=KINDS)
-def queues(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Any]:
+def queues(request: pytest.FixtureRequest, data_path: Any) -> Iterator[Any]:
     """Makes queues over one engine, in an empty database."""
     made: list[Any] = []
-    engine = engine_of(url_of(request.param, request, tmp_path), IS_ASYNC)
+    engine = engine_of(url_of(request.param, request, data_path), IS_ASYNC)
 
     def make(name: str = "orders", **options: Any) -> Any:
         made.append(SqlQueue(engine, name, **options))
@@ -37,9 +37,9 @@ def queues(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Any]:
 
 
 @pytest.fixture(params=("postgresql", "mariadb"))
-def url(request: pytest.FixtureRequest, tmp_path: Any) -> str:
+def url(request: pytest.FixtureRequest, data_path: Any) -> str:
     """Of a server that locks rows."""
-    return url_of(request.param, request, tmp_path)
+    return url_of(request.param, request, data_path)
 
 
 def publish(queue: Any, *bodies: bytes) -> None:

@@ -21,10 +21,10 @@ KINDS = ("postgresql", "mariadb", "sqlite")
 
 
 @pytest.fixture(params=KINDS)
-async def queues(request: pytest.FixtureRequest, tmp_path: Any) -> AsyncIterator[Any]:
+async def queues(request: pytest.FixtureRequest, data_path: Any) -> AsyncIterator[Any]:
     """Makes queues over one engine, in an empty database."""
     made: list[Any] = []
-    engine = engine_of(url_of(request.param, request, tmp_path), IS_ASYNC)
+    engine = engine_of(url_of(request.param, request, data_path), IS_ASYNC)
 
     def make(name: str = "orders", **options: Any) -> Any:
         made.append(AsyncSqlQueue(engine, name, **options))
@@ -36,9 +36,9 @@ async def queues(request: pytest.FixtureRequest, tmp_path: Any) -> AsyncIterator
 
 
 @pytest.fixture(params=("postgresql", "mariadb"))
-def url(request: pytest.FixtureRequest, tmp_path: Any) -> str:
+def url(request: pytest.FixtureRequest, data_path: Any) -> str:
     """Of a server that locks rows."""
-    return url_of(request.param, request, tmp_path)
+    return url_of(request.param, request, data_path)
 
 
 async def publish(queue: Any, *bodies: bytes) -> None:

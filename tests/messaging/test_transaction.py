@@ -42,8 +42,8 @@ _REGISTRY.map_imperatively(Note, _NOTES)
 
 
 @pytest.fixture(params=SERVERS)
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
-    return request.param, server_url(request, request.param, tmp_path)
+def server(request: pytest.FixtureRequest, data_path: Path) -> tuple[str, str]:
+    return request.param, server_url(request, request.param, data_path)
 
 
 @pytest.fixture

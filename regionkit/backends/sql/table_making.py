@@ -4,8 +4,8 @@
    MariaDB: a lock of the session's, as its DDL commits; it is let go of after the commit, or the connection is closed.
    SQLite: the transaction itself, which begins IMMEDIATE.
 2. A table that stands there without a version was made before versions were kept: it is of version 1.
-3. A version is noted before its table is made: MariaDB commits at once what it makes. A version without a table counts for
-   nothing; a table of version 2 without a version would count as one of 1.
+3. The versions are noted, in one statement, before the first table is made: MariaDB commits at once what it makes. A version
+   without a table counts for nothing; a table of version 2 without a version would count as one of 1.
 """
 
 from __future__ import annotations
@@ -84,10 +84,11 @@ def make_missing(connection: Connection, namespace: str, tables: Sequence[Table]
     noted = {row[0]: row[1] for row in connection.execute(select(versions.c.name, versions.c.version))}
     found = {t.name: noted.get(t.name, 1) for t in wanted if table_name(namespace, t.name) in there}
     missing = check_versions(namespace, wanted, found)
+    news = [table for table in wanted if noted.get(table.name) != table.version]
+    if stale := [table.name for table in news if table.name in noted]:
+        connection.execute(versions.delete().where(versions.c.name.in_(stale)))
+    if news:
+        connection.execute(versions.insert().values([{"name": one.name, "version": one.version} for one in news]))
     for table in wanted:
-        if noted.get(table.name) != table.version:
-            if table.name in noted:
-                connection.execute(versions.delete().where(versions.c.name == table.name))
-            connection.execute(versions.insert().values(name=table.name, version=table.version))
         if table in missing:
             table.definition("sql")(meta, table_name(namespace, table.name)).create(connection)

@@ -50,9 +50,9 @@ ROW = text("SELECT name FROM profiles WHERE id = :id")
 
 
 @pytest.fixture
-def regions(tmp_path: Path) -> Iterator[SqliteRegions]:
+def regions(data_path: Path) -> Iterator[SqliteRegions]:
     """Two regions; the copy lags as the test says."""
-    with SqliteRegions(tmp_path, store="users", primary=US, replicas=[KR], lag=0.0) as made:
+    with SqliteRegions(data_path, store="users", primary=US, replicas=[KR], lag=0.0) as made:
         yield made
 
 
@@ -242,9 +242,9 @@ async def test_a_sink_that_writes_past_the_kit_is_refused(regions: SqliteRegions
         assert any("share one buffer" in promise for promise in told.promises)
 
 
-async def test_the_home_is_one_that_may_have_the_data(tmp_path: Path, redis_server: Any) -> None:
+async def test_the_home_is_one_that_may_have_the_data(data_path: Path, redis_server: Any) -> None:
     """Named by the store's primary, or by home=; residency is asked for it; partitioned stores have several."""
-    url = f"sqlite+aiosqlite:///{tmp_path}/a.db" if IS_ASYNC else f"sqlite:///{tmp_path}/a.db"
+    url = f"sqlite+aiosqlite:///{data_path}/a.db" if IS_ASYNC else f"sqlite:///{data_path}/a.db"
     endpoints = [Endpoint("seoul", Role.PRIMARY, url)]
     kept = SqlStore("users", residency=Residency(allow=["KR"]), endpoints=endpoints)
     parted = SqlStore(

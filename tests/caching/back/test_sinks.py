@@ -174,7 +174,7 @@ def opened() -> dict[str, Any]:
 
 
 @pytest.fixture(params=["mongo", "cassandra", "sqlite"])
-def rig(request: pytest.FixtureRequest, opened: dict[str, Any], redis_server: Any, tmp_path: Path) -> Iterator[Rig]:
+def rig(request: pytest.FixtureRequest, opened: dict[str, Any], redis_server: Any, data_path: Path) -> Iterator[Rig]:
     """Over each sink."""
     owner: Any
     kinds: dict[str, Any] = {"mongo": MongoPlace, "cassandra": CassandraPlace, "sqlite": CallPlace}
@@ -187,7 +187,7 @@ def rig(request: pytest.FixtureRequest, opened: dict[str, Any], redis_server: An
             cluster.ddl(TABLE, keyspace=opened["rig"].keyspace)
         owner = opened["rig"]
     else:
-        owner = owner_of("sqlite", request, tmp_path)
+        owner = owner_of("sqlite", request, data_path)
     with plain_of(owner) as given:
         place: Any = kinds[request.param](given)
         place.made()

@@ -174,7 +174,7 @@ def opened() -> dict[str, Any]:
 
 @pytest.fixture(params=["mongo", "cassandra", "sqlite"])
 async def rig(
-    request: pytest.FixtureRequest, opened: dict[str, Any], redis_server: Any, tmp_path: Path
+    request: pytest.FixtureRequest, opened: dict[str, Any], redis_server: Any, data_path: Path
 ) -> AsyncIterator[Rig]:
     """Over each sink."""
     owner: Any
@@ -188,7 +188,7 @@ async def rig(
             cluster.ddl(TABLE, keyspace=opened["rig"].keyspace)
         owner = opened["rig"]
     else:
-        owner = owner_of("sqlite", request, tmp_path)
+        owner = owner_of("sqlite", request, data_path)
     async with async_plain_of(owner) as given:
         place: Any = kinds[request.param](given)
         await place.made()
