@@ -270,7 +270,9 @@ class StoreState:
         A process that slept, or whose monitor could not run, has met nobody since. Nor has one whose owner (`but`) was
         away, or is another run of its server: meanwhile another one may have been made primary.
         """
-        if not self._breaks or self.store.leaderless:
+        if (
+            not self._breaks or self.store.leaderless or (but == 0 and len(self._asked_at) == 1)
+        ):  # or there is nobody else
             return True
         since = self._clock.monotonic() - self._missed()
         endpoints, began_at = self.snapshot.endpoints, NEVER if but < 0 else self._began_at[but]
