@@ -242,8 +242,9 @@ class Stream(Connection):
                 return reply
             if isinstance(reply, _PUSHED):
                 return self._reply(reader, decodes=decodes)
-            if isinstance(reply, redis.exceptions.ConnectionError):  # it is loading its data, or hangs up
-                raise reply
+            first = reply[0] if isinstance(reply, list) and reply else reply
+            if isinstance(first, redis.exceptions.ConnectionError):  # it is loading its data, or hangs up
+                raise first
         except BaseException as error:
             disconnect: Any = self.disconnect
             disconnect()
