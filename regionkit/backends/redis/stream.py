@@ -234,14 +234,17 @@ class Stream(Connection):
     def _reply(self, reader: Any, *, decodes: bool) -> Any:
         """The same as the driver's own way, whose eight calls take longer than all else that a short answer costs here."""
         try:
-            reply = reader.gets(decodes)
-            while reply is _NOTHING:
-                reader.feed(self._more())
+            while True:
                 reply = reader.gets(decodes)
-            if type(reply) in _PLAIN:
-                return reply
-            if isinstance(reply, _PUSHED):
-                return self._reply(reader, decodes=decodes)
+                if type(reply) in _PLAIN:
+                    return reply
+                if reply is _NOTHING:
+                    reader.feed(self._more())
+                elif isinstance(reply, _PUSHED):
+                    parser: Any = self._parser
+                    parser.handle_push_response(reply)
+                else:
+                    break
             first = reply[0] if isinstance(reply, list) and reply else reply
             if isinstance(first, redis.exceptions.ConnectionError):  # it is loading its data, or hangs up
                 raise first
