@@ -85,8 +85,9 @@ class AsyncSharedAccount:
         self._scope = scope
         self._prefix: bytes = backend.key("cache", name).encode()
         self.place = place_of(scope)
-        self._keys = [self._prefix + b":account", self._prefix + b":ends", self._prefix + b":news"]
-        self._fixed = [round(floor_life * 1000), round(tag_life * 1000), MOST_FLOORS, int(settles) + 2 * buffers]
+        self._keys = (self._prefix + b":account", self._prefix + b":ends", self._prefix + b":news")
+        fixed = (round(floor_life * 1000), round(tag_life * 1000), MOST_FLOORS, int(settles) + 2 * buffers)
+        self._fixed = tuple(b"%d" % number for number in fixed)
         scripts = import_module(f"regionkit.backends.redis.script{'_async' if IS_ASYNC else ''}")
         make = scripts.AsyncScript
         self._scripts = {word: make(word, "regionkit.caching") for word in _SCRIPTS}
@@ -266,11 +267,12 @@ class AsyncSharedAccount:
         Raises:
             TierDown: there is none. `sent`: it may have been done.
         """
-        names = [name for key in keys for name in (self._value(key), self._lease(key))]
+        names = [name for key in keys for name in self._names(key)]
         named = (*self._keys, *names)
         told = (self.server_run,) if of_run else ()
+        fresh = os.urandom(8)
         reply = await self._quick(
-            ("EVALSHA", self._scripts[script].digest, len(named), *named, os.urandom(8), *self._fixed, *told, *words)
+            ("EVALSHA", self._scripts[script].digest, len(named), *named, fresh, *self._fixed, *told, *words)
         )
         if reply is not NotImplemented:
             return reply
@@ -289,7 +291,7 @@ class AsyncSharedAccount:
         Raises:
             TierDown: there is no answer. `sent`: it may have been done.
         """
-        names = [name for key in keys for name in (self._value(key), self._lease(key))]
+        names = [name for key in keys for name in self._names(key)]
         named = (*self._keys, *names)
         found = self._scripts[script]
 
@@ -337,6 +339,11 @@ class AsyncSharedAccount:
 
     def _lease(self, key: Stored) -> bytes:
         return b"%b:l:%b%b" % (self._prefix, self.place, stored_name(key))
+
+    def _names(self, key: Stored) -> tuple[bytes, bytes]:
+        """Where its value and its lease stand."""
+        name = self.place + stored_name(key)
+        return b"%b:v:%b" % (self._prefix, name), b"%b:l:%b" % (self._prefix, name)
 
     def digest(self, key: Stored) -> bytes:
         """By which scripts know a key."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -159,6 +160,7 @@ def scope_of(namespace: str, name: str, tenant: str) -> bytes:
     return f"{namespace}/{name}/{tenant}".encode()
 
 
+@lru_cache(maxsize=1024)  # a miss asks for it four times
 def digest_of(stored: Stored, scope: bytes = b"") -> bytes:
     """16 bytes that stand for the whole key, of this scope (`scope_of`)."""
     if len(scope) > hashlib.blake2b.MAX_KEY_SIZE:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, TypeVar
 
 from regionkit.caching.counters import Counters
@@ -27,6 +28,16 @@ MOST_LOADS = 64
 """Loads under way at once in a process, a cache: what a database sees of a process whose shared tier is down."""
 _UNDER_WAY: ContextVar[frozenset[Any]] = ContextVar("regionkit_loads_under_way", default=frozenset())
 """The loads that this code is called from: of which cache, and (cache, key) of each of their keys."""
+
+
+def _run(load: Callable[[], T], loading: frozenset[Any], slots: Slots | None) -> T:
+    before = _UNDER_WAY.set(loading)
+    try:
+        return load()
+    finally:
+        _UNDER_WAY.reset(before)
+        if slots is not None:
+            slots.release()
 
 
 class Loads:
@@ -71,19 +82,12 @@ class Loads:
         nested = id(self) in under_way
         if not nested and not self._slots.try_acquire() and not self._slots.acquire(self.patience):
             raise self._too_late(f"{MOST_LOADS} loads were already running")
-        slots = self._slots
-
-        def run() -> T:
-            before = _UNDER_WAY.set(under_way.union((id(self),), ((id(self), key) for key in keys)))
-            try:
-                return load()
-            finally:
-                _UNDER_WAY.reset(before)
-                if not nested:
-                    slots.release()
-
+        slots = None if nested else self._slots
+        loading = under_way.union([id(self)], [(id(self), key) for key in keys])
         try:
-            return run() if self._limit is None else within(self._limit, run)
+            if self._limit is None:
+                return _run(load, loading, slots)
+            return within(self._limit, partial(_run, load, loading, slots))
         except Elapsed:
             self._counters.load_timeouts += 1
             raise self._too_late(f"its loader did not finish within {self._limit} s") from None

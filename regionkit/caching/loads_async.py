@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, TypeVar
 
 from regionkit.caching.counters import Counters
@@ -26,6 +27,16 @@ MOST_LOADS = 64
 """Loads under way at once in a process, a cache: what a database sees of a process whose shared tier is down."""
 _UNDER_WAY: ContextVar[frozenset[Any]] = ContextVar("regionkit_loads_under_way", default=frozenset())
 """The loads that this code is called from: of which cache, and (cache, key) of each of their keys."""
+
+
+async def _run(load: Callable[[], Awaitable[T]], loading: frozenset[Any], slots: AsyncSlots | None) -> T:
+    before = _UNDER_WAY.set(loading)
+    try:
+        return await load()
+    finally:
+        _UNDER_WAY.reset(before)
+        if slots is not None:
+            slots.release()
 
 
 class AsyncLoads:
@@ -70,19 +81,12 @@ class AsyncLoads:
         nested = id(self) in under_way
         if not nested and not self._slots.try_acquire() and not await self._slots.acquire(self.patience):
             raise self._too_late(f"{MOST_LOADS} loads were already running")
-        slots = self._slots
-
-        async def run() -> T:
-            before = _UNDER_WAY.set(under_way.union((id(self),), ((id(self), key) for key in keys)))
-            try:
-                return await load()
-            finally:
-                _UNDER_WAY.reset(before)
-                if not nested:
-                    slots.release()
-
+        slots = None if nested else self._slots
+        loading = under_way.union([id(self)], [(id(self), key) for key in keys])
         try:
-            return await run() if self._limit is None else await awithin(self._limit, run)
+            if self._limit is None:
+                return await _run(load, loading, slots)
+            return await awithin(self._limit, partial(_run, load, loading, slots))
         except Elapsed:
             self._counters.load_timeouts += 1
             raise self._too_late(f"its loader did not finish within {self._limit} s") from None

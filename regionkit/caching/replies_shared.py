@@ -10,10 +10,12 @@ from regionkit.caching.ledger import Lease, Verdict
 from regionkit.caching.steps import Found
 from regionkit.caching.version import NOTHING
 
-__all__ = ["NO_VERSION", "found_in", "is_full"]
+__all__ = ["NO_VERSION", "VERDICTS", "found_in", "is_full"]
 
 NO_VERSION = "0" * 27
 """What stands in entries and floors where there is no version."""
+VERDICTS = {verdict.value.encode(): verdict for verdict in Verdict}
+"""What scripts answer."""
 
 
 def is_full(error: BaseException) -> bool:
@@ -24,7 +26,7 @@ def is_full(error: BaseException) -> bool:
 
 def found_in(answer: list[Any], generation: bytes) -> Found:
     """What fill_begin.lua answers for one key."""
-    verdict = Verdict(answer[0].decode())
+    verdict = VERDICTS[answer[0]]
     if verdict is Verdict.STORED:
         return Found(verdict, answer[1], buffered=len(answer) > 2)
     floor = answer[3].decode()

@@ -6,8 +6,6 @@ import math
 import random
 from typing import Any
 
-import msgspec
-
 from regionkit.caching.counters import Counters
 from regionkit.caching.entry import Coder, Envelope, opened, sealed
 from regionkit.caching.keys import Stored, digest_of
@@ -148,12 +146,16 @@ class Shaper:
                 self._counters.unstorable += 1
                 fits = False
         now = self._clock.monotonic()
+        if life is None or not outcome.store or not fits:
+            life = None
+        elif outcome.tags:
+            life = bounded(life, longest_tagged(self.strategy))
         envelope = Envelope(
             generation=bytes(8),
             stamp=0,
             version=outcome.version,
-            soft=0,
-            hard=0,
+            soft=0 if life is None else round(life.soft * 1000),
+            hard=0 if life is None else round(life.hard * 1000),
             made=0,
             tags=outcome.tags,
             hi=outcome.hi,
@@ -166,13 +168,10 @@ class Shaper:
         entry.lo, entry.hi, entry.tags, entry.made = outcome.version, outcome.hi, outcome.tags, now
         if not fits:
             entry.value, entry.body = outcome.value, None
-        if life is None or not outcome.store or not fits:
+        if life is None:
             return entry, None
-        if outcome.tags:
-            life = bounded(life, longest_tagged(self.strategy))
         self._live(entry, now, now + life.soft, now + life.hard, now + life.kept)
-        times = {"soft": round(life.soft * 1000), "hard": round(life.hard * 1000)}
-        data = sealed(msgspec.structs.replace(envelope, **times), self.digest(stored))
+        data = sealed(envelope, self.digest(stored))
         return entry, Sealing(data, life.kept, outcome.version, outcome.owner, outcome.tags)
 
     def value(self, entry: Entry) -> Any:

@@ -14,7 +14,7 @@ from regionkit.caching.inside_async import AsyncInside
 from regionkit.caching.keys import Stored
 from regionkit.caching.ledger import Lease, Verdict
 from regionkit.caching.policy import longest_tagged
-from regionkit.caching.replies_shared import NO_VERSION, found_in
+from regionkit.caching.replies_shared import NO_VERSION, VERDICTS, found_in
 from regionkit.caching.steps import BATCH, FIRST_POLL, Found, RowState, Sealing, TierDown
 from regionkit.caching.strategies import TTL, Lazy
 from regionkit.caching.tiers import Shared
@@ -106,14 +106,13 @@ class AsyncSharedTier(AsyncSharedAccount):
         if len(wanted) > BATCH:
             parts = [wanted[at : at + BATCH] for at in range(0, len(wanted), BATCH)]
             return [found for part in parts for found in await self.begin_many(part, lasts)]
-        keys = [key for key, _ in wanted]
-        digests = [self.digest(key) for key in keys]
+        keys: list[Stored] = []
         words: list[Any] = [round(lasts * 1000)]
-        tokens = [os.urandom(8).hex().encode() for _ in keys]
-        for digest, token, (_, rejected) in zip(digests, tokens, wanted, strict=True):
-            words += [digest, token, rejected]
-        for digest in digests:  # before the question: the answer may come after the news
-            self._waiting.enter(digest)
+        for key, rejected in wanted:
+            digest = self.digest(key)
+            keys.append(key)
+            words += (digest, os.urandom(8).hex().encode(), rejected)
+            self._waiting.enter(digest)  # before the question: the answer may come after the news
         found: list[Found] = []
         try:
             generation, clock, *answers = await self.run("fill_begin", keys, words)
@@ -121,10 +120,10 @@ class AsyncSharedTier(AsyncSharedAccount):
             found = [found_in(answer, generation) for answer in answers]
         except BaseException as error:
             if not isinstance(error, TierDown) or error.sent:
-                self._give_up(keys, tokens)
+                self._give_up(keys, words[2::3])
             raise
         finally:
-            for at, digest in enumerate(digests):
+            for at, digest in enumerate(words[1::3]):
                 if at >= len(found) or found[at].verdict is not Verdict.WAIT:
                     self._waiting.leave(digest)
         return found
@@ -182,12 +181,12 @@ class AsyncSharedTier(AsyncSharedAccount):
                 int(sealing.owner),
             )
             words += (sealing.data, max(1, round(sealing.kept * 1000)))
-        self._stores([key for key, *_ in loads])
-        _, _, *verdicts = await self.run("fill_commit", [key for key, *_ in loads], words)
-        found = [Verdict(verdict.decode()) for verdict in verdicts]
-        self._stores_not(
-            [key for (key, *_), verdict in zip(loads, found, strict=True) if verdict is not Verdict.STORED]
-        )
+        keys = [key for key, _, _ in loads]
+        self._stores(keys)
+        _, _, *verdicts = await self.run("fill_commit", keys, words)
+        found = [VERDICTS[verdict] for verdict in verdicts]
+        if self.tracking is not None:
+            self._stores_not([key for key, verdict in zip(keys, found, strict=True) if verdict is not Verdict.STORED])
         return found
 
     async def abandon(self, key: Stored, lease: Lease) -> bool:
@@ -270,7 +269,7 @@ class AsyncSharedTier(AsyncSharedAccount):
         words = [self.digest(key), id, sealing.version, hi, sealing.data, kept]
         self._stores([key])
         verdict, stamp = await self.run("publish", [key], words)
-        found = Verdict(verdict.decode())
+        found = VERDICTS[verdict]
         if found is not Verdict.STORED:
             self._stores_not([key])
         return found, int(stamp)

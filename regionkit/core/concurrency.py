@@ -147,28 +147,46 @@ def _caught(call: Callable[[], T]) -> T | BaseException:
 
 
 class Flag:
-    """A flag to wait for, with a time-out."""
+    """A flag to wait for, with a time-out. Most are set before anybody waits, so it is cheaper to make than a threading.Event."""
 
-    __slots__ = ("_event",)
+    __slots__ = ("_waiting",)
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._waiting: list[threading.Lock] | None = []  # a lock for each who waits; None: it is set
 
     def set(self) -> None:
         """Wake every waiter."""
-        self._event.set()
+        waiting, self._waiting = self._waiting, None
+        while waiting:
+            try:
+                waiting.pop().release()
+            except IndexError:  # another thread sets it, too
+                return
 
     def clear(self) -> None:
         """Make later waiters wait again."""
-        self._event.clear()
+        if self._waiting is None:
+            self._waiting = []
 
     def is_set(self) -> bool:
         """Whether it is set now."""
-        return self._event.is_set()
+        return self._waiting is None
 
     def wait(self, seconds: float) -> bool:
         """Wait at most `seconds`; True when set."""
-        return self._event.wait(seconds)
+        waiting = self._waiting
+        if waiting is None:
+            return True
+        waiter = threading.Lock()
+        waiter.acquire()
+        waiting.append(waiter)
+        try:  # it may have been set before it could see this waiter
+            return self._waiting is not waiting or waiter.acquire(timeout=max(0.0, seconds))
+        finally:
+            try:
+                waiting.remove(waiter)
+            except ValueError:  # it was woken
+                pass
 
 
 class Slots:

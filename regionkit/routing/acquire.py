@@ -71,6 +71,7 @@ class Acquisition:
         "deadline",
         "decision",
         "key",
+        "kind",
         "store",
     )
 
@@ -90,6 +91,7 @@ class Acquisition:
         self._session = session
         self.store = store
         self._class = request_class
+        self.kind = request_class.request.kind
         self._timeout = timeout
         self._mode = mode
         self._process = os.getpid()
@@ -108,11 +110,6 @@ class Acquisition:
         self._began = self._started = self._acquired_at = 0.0
         self.deadline: Deadline | None = None
         self.decision: Decision | None = None
-
-    @property
-    def kind(self) -> Kind:
-        """Read or write."""
-        return self._class.request.kind
 
     @property
     def progress(self) -> Progress:
@@ -173,7 +170,7 @@ class Acquisition:
         if request.consistency.level is Level.BOUNDED:
             self.store.state.needs += 1
         walk, step = self._first_steps(request, decision)
-        waiting_since = self._acquired_at = self.now()
+        waiting_since = self._acquired_at = self.store.clock.monotonic()
         while not isinstance(step, steps.Use):
             event = self._carry_out(walk, step)
             before = walk

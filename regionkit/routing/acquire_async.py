@@ -70,6 +70,7 @@ class AsyncAcquisition:
         "deadline",
         "decision",
         "key",
+        "kind",
         "store",
     )
 
@@ -89,6 +90,7 @@ class AsyncAcquisition:
         self._session = session
         self.store = store
         self._class = request_class
+        self.kind = request_class.request.kind
         self._timeout = timeout
         self._mode = mode
         self._process = os.getpid()
@@ -107,11 +109,6 @@ class AsyncAcquisition:
         self._began = self._started = self._acquired_at = 0.0
         self.deadline: Deadline | None = None
         self.decision: Decision | None = None
-
-    @property
-    def kind(self) -> Kind:
-        """Read or write."""
-        return self._class.request.kind
 
     @property
     def progress(self) -> Progress:
@@ -172,7 +169,7 @@ class AsyncAcquisition:
         if request.consistency.level is Level.BOUNDED:
             self.store.state.needs += 1
         walk, step = await self._first_steps(request, decision)
-        waiting_since = self._acquired_at = self.now()
+        waiting_since = self._acquired_at = self.store.clock.monotonic()
         while not isinstance(step, steps.Use):
             event = await self._carry_out(walk, step)
             before = walk

@@ -102,10 +102,9 @@ class Block(Acquisition, Generic[H]):
             checkout = None
             if decision.outcome is not Outcome.USE:
                 checkout = self._acquire()
-            handle = self._handle = store.backend(self.decision.index).handle(
-                kind, self._acquire, self._mode, self._served
-            )
-            if checkout is not None or self._mode.core or store.backend(self.decision.index).capabilities.eager:
+            backend = store.backend(self.decision.index)
+            handle = self._handle = backend.handle(kind, self._acquire, self._mode, self._served)
+            if checkout is not None or self._mode.core or backend.capabilities.eager:
                 handle.begin(checkout or self._acquire())
         except BaseException as error:
             self._end(error)
@@ -125,7 +124,7 @@ class Block(Acquisition, Generic[H]):
         if (speaker := getattr(self._handle, "speaker", None)) is not None and speaker != caller():
             error = self._left_too_early(error)
         if error is None:
-            before = self.progress.commits
+            before = self.progress.commits if self.kind is Kind.WRITE else 0
             try:
                 assert self._handle is not None
                 self._handle.finish()

@@ -530,3 +530,31 @@ def test_an_expired_entry_is_over_at_once_for_who_asked(client: redis.Redis) -> 
     data = client.get(account.value(b"a"))
     assert (data[79:92], data[92:105], generation) == (clock, clock, account.generation())
     assert account.body(b"a") == b"x"
+
+
+def test_a_plain_miss_and_fill_takes_few_commands(own_redis: Any) -> None:
+    """The first part of each script answers alone, also long after a `clear`; one that has to look further does not."""
+    with own_redis().primary.client() as client:
+        account = Account(client)
+        account.hello()
+        account.clear()
+        keys = [b"%d" % number for number in range(20)]
+        client.config_resetstat()
+        for key in keys:
+            assert account.begin(key, b"1" * 16)[0] == b"load"
+            assert account.commit(key, b"1" * 16, b"x") == "stored"
+        calls = {name.removeprefix("cmdstat_"): stat["calls"] for name, stat in client.info("commandstats").items()}
+        assert not any(calls.get(name) for name in ("hdel", "hincrby", "zrangebyscore", "xadd")), calls
+        assert sum(
+            calls.get(name, 0) for name in ("hmget", "zrange", "set", "time", "get", "getrange", "del")
+        ) == 11 * len(keys)
+
+
+def test_who_did_not_look_is_given_what_stands(client: redis.Redis) -> None:
+    """Nothing is loaded where an entry stands, whatever its reader knew."""
+    account = Account(client)
+    account.hello()
+    account.begin(b"a", b"1" * 16)
+    account.commit(b"a", b"1" * 16, b"x")
+    verdict, entry = account.begin(b"a", b"2" * 16, rejected=b"-")[:2]
+    assert (verdict, entry[120:]) == (b"stored", b"x")

@@ -466,3 +466,17 @@ def test_what_is_launched_runs_here_where_no_thread_is_to_be_had(monkeypatch: py
     monkeypatch.setattr(threading.Thread, "start", refuse)
     Workers().launch("test", lambda: ran.append(1))
     assert ran == [1]
+
+
+def test_a_thread_that_comes_to_wait_while_an_event_is_set_does_not_miss_it() -> None:
+    """However the two meet; whoever gave up waiting is not kept."""
+    for _ in range(2_000):
+        event = Flag()
+        waiter = threading.Thread(target=event.wait, args=(30.0,))
+        waiter.start()
+        event.set()
+        waiter.join(20.0)
+        assert not waiter.is_alive()
+    event = Flag()
+    assert event.wait(0.0) is False
+    assert event._waiting == []

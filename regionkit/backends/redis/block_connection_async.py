@@ -20,7 +20,7 @@ from regionkit.backends.redis.block_progress import RedisProgress
 from regionkit.backends.redis.broken_off import BrokenOff, NotRun, is_broken_off, writes_done
 from regionkit.backends.redis.classify import REFUSALS, is_read_only
 from regionkit.backends.redis.commands import READS, REFUSED, Act, Command, judged
-from regionkit.backends.redis.observation import StoredRow, info_of, observation_of, position_in, rows_of
+from regionkit.backends.redis.observation import Distance, StoredRow, info_of, observation_of, position_in, rows_of
 from regionkit.backends.redis.stream_async import AsyncStream
 from regionkit.contract.processes import require_process
 from regionkit.core.clock import Clock
@@ -40,19 +40,19 @@ class AsyncRedisConnection(AsyncStream):
 
     observation: Observation
 
-    def __init__(self, history: str, clock: Clock, generation: int, **arguments: Any) -> None:
+    def __init__(self, history: str, clock: Clock, generation: int, distance: Distance, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._clock = clock
         self._questions = self.pack(("INFO", "replication"))
         packed = (("HVALS", history), ("INFO", "replication"))
         self._observing = b"".join(part for args in packed for part in self.pack(args))
         self.generation = generation
+        self._distance = distance
         self.lock = AsyncLock()
         self.progress: RedisProgress | None = None
         self.pending = 0
         self.run = ""
         self.read_only_scripts = False
-        self.carries = False
         self.greeted: object = None
         self._opening = False
         self._good = False
@@ -109,7 +109,7 @@ class AsyncRedisConnection(AsyncStream):
         rtt = self._clock.monotonic() - sent_at
         info, rows = info_of(text), rows_of(values)
         self.observation = observation_of(info, rows, self.run, sent_at, rtt)
-        self.carries = rtt >= WORTH_CARRYING
+        self._distance.rtt = min(self._distance.rtt, rtt)
         return info, rows
 
     async def ask_one(self, *words: Any) -> Any:
@@ -214,7 +214,7 @@ class AsyncRedisConnection(AsyncStream):
 
     def _followed(self, parts: list[bytes]) -> list[bytes]:
         """A message with writes in it, with the question for the position behind them."""
-        self._carrying = self.carries
+        self._carrying = self._distance.rtt >= WORTH_CARRYING
         return [b"".join([*parts, *self._questions] if self._carrying else parts)]
 
     def _checked(self, progress: RedisProgress, parts: list[bytes]) -> list[bytes]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -254,7 +255,19 @@ _ACTS = {
 
 def judged(args: Sequence[Any]) -> Command:
     """What is to be sent, by its name; a driver may give name and subcommand in one word or in two."""
-    words = _words(args)
+    first = args[0]
+    alone = _alone(first) if type(first) is str else None
+    return alone or _of_words(_words(args))
+
+
+@lru_cache(maxsize=1024)
+def _alone(word: str) -> Command | None:
+    """The same of a command that is one word; None where the next one decides, too. Most are sent again and again."""
+    words = word.upper().split()
+    return _of_words(words) if len(words) == 1 and words[0] not in _CONTAINERS else None
+
+
+def _of_words(words: list[str]) -> Command:
     name = " ".join(words[:2]) if words[0] in _CONTAINERS else words[0]
     return Command(name, _ACTS.get(name, Act.WRITES), name in _PARTIAL)
 

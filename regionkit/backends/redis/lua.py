@@ -25,10 +25,11 @@ class Lua(NamedTuple):
 def lua(package: str, name: str) -> Lua:
     """The script in `scripts/<name>.lua` of a package.
 
-    It stands behind the package's `prelude.lua`, and a script `a_b` behind `a_prelude.lua` too, where there are such.
+    It stands behind the package's `prelude.lua`, and a script `a_b` behind `a_prelude.lua` too, where there are such. Before them
+    all stands `a_b_first.lua`, where there is one: it answers the plain case without the functions of the preludes.
     """
     folder = resources.files(package).joinpath("scripts")
-    preludes = [folder.joinpath(file) for file in ("prelude.lua", f"{name.partition('_')[0]}_prelude.lua")]
-    text = b"".join(file.read_bytes() for file in preludes if file.is_file())
-    text += folder.joinpath(f"{name}.lua").read_bytes()
+    names = [f"{name}_first", "prelude", f"{name.partition('_')[0]}_prelude", name]
+    files = [folder.joinpath(f"{name}.lua") for name in names]
+    text = b"".join(file.read_bytes() for file in files[:-1] if file.is_file()) + files[-1].read_bytes()
     return Lua(text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())

@@ -19,12 +19,14 @@ from typing import Any
 
 import msgspec
 
+from regionkit.core.deadline import FOREVER
 from regionkit.facts.history import HistoryRow, lineage_of
 from regionkit.facts.observation import Observation
 from regionkit.topology import Role
 
 __all__ = [
     "NO_ID",
+    "Distance",
     "StoredRow",
     "fork_of",
     "info_of",
@@ -38,6 +40,18 @@ __all__ = [
 
 NO_ID = "0" * 40
 """What a server says for a second replication id that it does not have."""
+
+
+class Distance:
+    """How far a server is, for all connections to it. `rtt`: the least that a round trip has taken, seconds.
+
+    A busy client takes it for farther than it is: one reading of one connection says little.
+    """
+
+    __slots__ = ("rtt",)
+
+    def __init__(self) -> None:
+        self.rtt = FOREVER
 
 
 class StoredRow(msgspec.Struct, frozen=True):

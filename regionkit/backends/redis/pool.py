@@ -19,6 +19,7 @@ from regionkit.backends.redis.checkout import RedisCheckout
 from regionkit.backends.redis.classify import classify, is_answer, is_denied, missing_right, refused
 from regionkit.backends.redis.connection_settings import settings_of_url
 from regionkit.backends.redis.lane import Lane
+from regionkit.backends.redis.observation import Distance
 from regionkit.backends.redis.own_client import client_settings
 from regionkit.backends.redis.quiet_arguments import quiet_arguments
 from regionkit.contract.endpoint import Meet
@@ -63,6 +64,7 @@ class RedisPool:
         self._idle: list[RedisConnection] = []
         self._inherited: list[list[RedisConnection]] = []
         self.generation = 0
+        self._distance = Distance()
         self._closed = self._barred = False
         self._monitor: RedisConnection | None = None
         self._monitoring = Lock()
@@ -155,6 +157,7 @@ class RedisPool:
             history=self.key("history"),
             clock=self.clock,
             generation=self.generation,
+            distance=self._distance,
             tls=self.settings.tls,
             path=self.settings.path,
             socket_timeout=None,
@@ -288,6 +291,7 @@ class RedisPool:
     def evict(self) -> None:
         """Close idle connections, and those in use when they come back."""
         self.generation += 1
+        self._distance = Distance()  # connections made from now on may lead to another machine
         self.lane.evict()
         self._close_idle()
 

@@ -18,6 +18,7 @@ from regionkit.backends.redis.checkout_async import AsyncRedisCheckout
 from regionkit.backends.redis.classify import classify, is_answer, is_denied, missing_right, refused
 from regionkit.backends.redis.connection_settings import settings_of_url
 from regionkit.backends.redis.lane_async import AsyncLane
+from regionkit.backends.redis.observation import Distance
 from regionkit.backends.redis.own_client_async import client_settings
 from regionkit.backends.redis.quiet_arguments import quiet_arguments
 from regionkit.contract.endpoint_async import AsyncMeet
@@ -62,6 +63,7 @@ class AsyncRedisPool:
         self._idle: list[AsyncRedisConnection] = []
         self._inherited: list[list[AsyncRedisConnection]] = []
         self.generation = 0
+        self._distance = Distance()
         self._closed = self._barred = False
         self._monitor: AsyncRedisConnection | None = None
         self._monitoring = AsyncLock()
@@ -154,6 +156,7 @@ class AsyncRedisPool:
             history=self.key("history"),
             clock=self.clock,
             generation=self.generation,
+            distance=self._distance,
             tls=self.settings.tls,
             path=self.settings.path,
             socket_timeout=None,
@@ -287,6 +290,7 @@ class AsyncRedisPool:
     def evict(self) -> None:
         """Close idle connections, and those in use when they come back."""
         self.generation += 1
+        self._distance = Distance()  # connections made from now on may lead to another machine
         self.lane.evict()
         self._close_idle()
 

@@ -90,3 +90,33 @@ def test_what_was_shown_is_what_was_reached(redis_store_rig: RedisRig, own_redis
     observation = endpoint.probe(1.0, 5.0)
     assert (observation.reached, observation.shown) == (None, None)
     endpoint.close()
+
+
+class Ticks:
+    """A clock on which each look is so many seconds after the last one."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._now = seconds, 0.0
+
+    def monotonic(self) -> float:
+        """The time."""
+        self._now += self._seconds
+        return self._now
+
+
+def test_one_long_reading_does_not_make_writes_ask_where_they_lie(redis_store_rig: RedisRig) -> None:
+    """A busy client takes a near server for a far one: the least of all readings counts. It is far where all of them are long."""
+    endpoint = RedisEndpoint(context_of(redis_store_rig.urls[0]))
+    one, other = [endpoint.check_out(Kind.WRITE, within(20.0), 5.0) for _ in range(2)]
+    for checkout, rtt in ((one, 0.0001), (other, 1.0)):
+        checkout.connection._clock = Ticks(rtt)  # type: ignore[assignment]
+        assert (checkout.observe()).rtt == pytest.approx(rtt)
+    for far in (False, True):
+        if far:
+            other.connection._distance.rtt = 1.0
+        other.connection.send_command("SET", "k", "v")
+        other.connection.read_response()
+        assert (other.progress.position is not None) is far
+    for checkout in (one, other):
+        checkout.release()
+    endpoint.close()
