@@ -15,11 +15,11 @@ from regionkit import RegionKit
 from regionkit.core.concurrency import sleep
 from regionkit.errors import RegionUnavailable, SourceBroken
 from regionkit.events import ConsumerBroken, ConsumerPaused, RelayFailed
-from regionkit.messaging import running_async
 from regionkit.messaging.consumer import Consumer
 from regionkit.messaging.inboxes.sql import SqlInbox
 from regionkit.messaging.outbox import Outbox
 from regionkit.messaging.relay import Relay
+from regionkit.messaging.running import Running
 
 from .landing import Landing, payloads
 from .source_engines import engine_of
@@ -129,7 +129,7 @@ def test_what_ends_by_itself_is_asked_again(rig: Unruled, step: str) -> None:
 @pytest.mark.parametrize("step", ["fetch", "ack"])
 def test_a_bug_that_stays_ends_the_run_and_is_named(rig: Unruled, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Typed, with its cause; what was not applied is not acknowledged, and comes when the bug is gone."""
-    monkeypatch.setattr(running_async, "BROKEN_FOR", 1.0)
+    monkeypatch.setattr(f"{Running.__module__}.BROKEN_FOR", 1.0)
     rig.source.breaks(step, 1000, bug)
     rig.publish(*range(3))
     with pytest.raises(SourceBroken, match=rf"{step}\(\) of 'orders' raised KeyError") as caught:
@@ -162,7 +162,7 @@ def test_a_bug_in_its_opening_is_told_at_once(rig: Unruled) -> None:
 
 def test_a_network_that_is_away_is_no_bug(rig: Unruled, monkeypatch: pytest.MonkeyPatch) -> None:
     """ConnectionError and TimeoutError of any class: paused for as long as it takes."""
-    monkeypatch.setattr(running_async, "BROKEN_FOR", 0.1)
+    monkeypatch.setattr(f"{Running.__module__}.BROKEN_FOR", 0.1)
     rig.source.breaks("fetch", 5, away)
     rig.publish(1)
     summary = rig.consumer.run(until_idle=IDLE)
@@ -173,7 +173,7 @@ def test_a_network_that_is_away_is_no_bug(rig: Unruled, monkeypatch: pytest.Monk
 
 def test_the_last_acknowledgement_hides_no_other_error(rig: Unruled, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that ends at a bug of `fetch` says so, although `give_back` and `ack` fail too then."""
-    monkeypatch.setattr(running_async, "BROKEN_FOR", 0.3)
+    monkeypatch.setattr(f"{Running.__module__}.BROKEN_FOR", 0.3)
     rig.publish(1)
     for step in ("fetch", "ack", "give_back"):
         rig.source.breaks(step, 1000, bug)

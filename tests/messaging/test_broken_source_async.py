@@ -14,11 +14,11 @@ from regionkit import AsyncRegionKit
 from regionkit.core.concurrency_async import asleep
 from regionkit.errors import RegionUnavailable, SourceBroken
 from regionkit.events import ConsumerBroken, ConsumerPaused, RelayFailed
-from regionkit.messaging import running_async
 from regionkit.messaging.consumer_async import AsyncConsumer
 from regionkit.messaging.inboxes.sql_async import AsyncSqlInbox
 from regionkit.messaging.outbox_async import AsyncOutbox
 from regionkit.messaging.relay_async import AsyncRelay
+from regionkit.messaging.running_async import AsyncRunning
 
 from .landing_async import AsyncLanding, payloads
 from .source_engines import engine_of
@@ -130,7 +130,7 @@ async def test_a_bug_that_stays_ends_the_run_and_is_named(
     rig: Unruled, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Typed, with its cause; what was not applied is not acknowledged, and comes when the bug is gone."""
-    monkeypatch.setattr(running_async, "BROKEN_FOR", 1.0)
+    monkeypatch.setattr(f"{AsyncRunning.__module__}.BROKEN_FOR", 1.0)
     rig.source.breaks(step, 1000, bug)
     await rig.publish(*range(3))
     with pytest.raises(SourceBroken, match=rf"{step}\(\) of 'orders' raised KeyError") as caught:
@@ -163,7 +163,7 @@ async def test_a_bug_in_its_opening_is_told_at_once(rig: Unruled) -> None:
 
 async def test_a_network_that_is_away_is_no_bug(rig: Unruled, monkeypatch: pytest.MonkeyPatch) -> None:
     """ConnectionError and TimeoutError of any class: paused for as long as it takes."""
-    monkeypatch.setattr(running_async, "BROKEN_FOR", 0.1)
+    monkeypatch.setattr(f"{AsyncRunning.__module__}.BROKEN_FOR", 0.1)
     rig.source.breaks("fetch", 5, away)
     await rig.publish(1)
     summary = await rig.consumer.run(until_idle=IDLE)
@@ -174,7 +174,7 @@ async def test_a_network_that_is_away_is_no_bug(rig: Unruled, monkeypatch: pytes
 
 async def test_the_last_acknowledgement_hides_no_other_error(rig: Unruled, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that ends at a bug of `fetch` says so, although `give_back` and `ack` fail too then."""
-    monkeypatch.setattr(running_async, "BROKEN_FOR", 0.3)
+    monkeypatch.setattr(f"{AsyncRunning.__module__}.BROKEN_FOR", 0.3)
     await rig.publish(1)
     for step in ("fetch", "ack", "give_back"):
         rig.source.breaks(step, 1000, bug)
