@@ -24,7 +24,7 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import ConfigurationError, RegionKitError, UsageError
 from regionkit.transactions.coordinator import Coordinator
-from regionkit.transactions.endings import error_of
+from regionkit.transactions.endings import ABANDONED, error_of
 from regionkit.transactions.events import CallbackFailed
 from regionkit.transactions.ground import Ground
 from regionkit.transactions.members import Member
@@ -317,13 +317,17 @@ class Transaction:
             raise
 
     def _judge(self, retryable: bool) -> None:
-        coordinator = self._coordinator
+        coordinator, closed = self._coordinator, ""
         assert coordinator is not None
+        if coordinator.outcome is Outcome.ABORTED and (
+            coordinator.t.mode is Mode.ANCHORED or coordinator.t.why == ABANDONED
+        ):
+            closed = self._ground.why_closed(self.gtrid)
         error = error_of(
             self.gtrid,
             coordinator.outcome,
-            why=coordinator.t.why,
-            retryable=retryable and coordinator.retryable,
+            why=closed or coordinator.t.why,
+            retryable=retryable and coordinator.retryable and not closed,
             pending=self.pending,
             hazards=coordinator.hazards,
         )

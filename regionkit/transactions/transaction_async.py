@@ -23,7 +23,7 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import ConfigurationError, RegionKitError, UsageError
 from regionkit.transactions.coordinator_async import AsyncCoordinator
-from regionkit.transactions.endings import error_of
+from regionkit.transactions.endings import ABANDONED, error_of
 from regionkit.transactions.events import CallbackFailed
 from regionkit.transactions.ground_async import AsyncGround
 from regionkit.transactions.members_async import AsyncMember
@@ -261,7 +261,7 @@ class AsyncTransaction:
             await self._rolled_back(late)
             raise
         await self._end(Commit() if not why else Abort(why), self._ack == "settled", self._settle)
-        self._judge(not self._doomed and not self._ground.ended)
+        await self._judge(not self._doomed and not self._ground.ended)
 
     async def _flush(self) -> str:
         """Send what sessions hold, until none holds anything; why it cannot commit, "" if it can."""
@@ -315,14 +315,18 @@ class AsyncTransaction:
             _noted(error, self)
             raise
 
-    def _judge(self, retryable: bool) -> None:
-        coordinator = self._coordinator
+    async def _judge(self, retryable: bool) -> None:
+        coordinator, closed = self._coordinator, ""
         assert coordinator is not None
+        if coordinator.outcome is Outcome.ABORTED and (
+            coordinator.t.mode is Mode.ANCHORED or coordinator.t.why == ABANDONED
+        ):
+            closed = await self._ground.why_closed(self.gtrid)
         error = error_of(
             self.gtrid,
             coordinator.outcome,
-            why=coordinator.t.why,
-            retryable=retryable and coordinator.retryable,
+            why=closed or coordinator.t.why,
+            retryable=retryable and coordinator.retryable and not closed,
             pending=self.pending,
             hazards=coordinator.hazards,
         )
