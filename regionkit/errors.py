@@ -16,11 +16,12 @@ take effect (`committed`: "yes", "no", "unknown"). All errors pickle.
      |    |-- UnknownHome (LookupError)         |    |-- ResultNotStored
      |    `-- UsageError (RuntimeError)         |    |-- LeaseLost
      `-- BackendError                           |    |-- InDoubt
-          |-- DeadlineExceeded (TimeoutError)   |    `-- SourceGap
-          |-- TransactionRolledBack             `-- TransactionError
-          |-- RegionUnavailable (ConnectionError)    |-- TransactionAborted
-          |-- AlreadyApplied                         |-- TransactionInDoubt
-          `-- OutcomeUnknown                         `-- HeuristicOutcome
+          |-- DeadlineExceeded (TimeoutError)   |    |-- SourceGap
+          |-- TransactionRolledBack             |    `-- SourceBroken
+          |-- RegionUnavailable (ConnectionError)`-- TransactionError
+          |-- AlreadyApplied                         |-- TransactionAborted
+          `-- OutcomeUnknown                         |-- TransactionInDoubt
+                                                     `-- HeuristicOutcome
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ __all__ = [
     "ResultNotStored",
     "RetentionTooShort",
     "RoutingError",
+    "SourceBroken",
     "SourceGap",
     "StaleRead",
     "TransactionAborted",
@@ -234,11 +236,7 @@ class TransactionRolledBack(BackendError):
 
 
 class AlreadyApplied(BackendError):
-    """A write with this idempotency key is committed; its result was not stored.
-
-    Attributes:
-        idempotency_key: the key of the earlier write.
-    """
+    """A write with this key, `idempotency_key`, is committed; its result was not stored."""
 
     code = "RK-3104"
     committed = "yes"
@@ -321,11 +319,7 @@ class InProgress(MessagingError):
 
 
 class PayloadMismatch(MessagingError):
-    """An idempotency key came back with another fingerprint: two different requests share one key.
-
-    Attributes:
-        idempotency_key: the key used twice.
-    """
+    """An idempotency key (`idempotency_key`) came back with another fingerprint: two different requests share it."""
 
     code = "RK-5102"
     idempotency_key: str = ""
@@ -369,6 +363,13 @@ class SourceGap(MessagingError):
     code = "RK-5107"
     source: str = ""
     lost: int = 0
+
+
+class SourceBroken(MessagingError):
+    """A source or a target, `source`, raised what it may not. What it has not confirmed comes again."""
+
+    code = "RK-5108"
+    source: str = ""
 
 
 class TransactionError(RegionKitError):

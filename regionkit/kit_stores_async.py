@@ -134,7 +134,8 @@ class AsyncStores:
         for caution in store.cautions:
             LOG.warning("store %r: %s", store.name, caution)
         shards = store.shards([region.name for region in self._topology.regions])
-        routed = tuple(self._shard(store, shard) for shard in shards)
+        allowed = self._topology.allowed_regions(store)
+        routed = tuple(self._shard(store, shard, allowed) for shard in shards)
         if not isinstance(store.strategy, WritePartitioning):
             return routed[0]
         directory = None
@@ -145,16 +146,17 @@ class AsyncStores:
             directory = AsyncHomeDirectory(store.name, kept_in, home, self._topology.namespace)
         return AsyncPartitionedStore(store, routed, directory)
 
-    def _shard(self, store: Store, shard: Shard) -> AsyncRoutedStore:
+    def _shard(self, store: Store, shard: Shard, allowed: dict[str, bool]) -> AsyncRoutedStore:
         local, profile, clock, hooks, folder = self._here
         topology = self._topology
-        state = StoreState(store, shard, topology.allowed_regions(store), local, profile, clock, hooks)
+        state = StoreState(store, shard, allowed, local, profile, clock, hooks)
         backends = []
         for endpoint in shard.endpoints:
             context = EndpointContext(
                 namespace=topology.namespace,
                 store=store,
                 endpoint=endpoint,
+                shard=shard,
                 profile=profile,
                 clock=clock,
                 is_async=IS_ASYNC,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from regionkit.core.clock import Clock
-from regionkit.topology import Endpoint, Profile, Store
+from regionkit.topology import Endpoint, Profile, Shard, Store
 
 __all__ = ["EndpointContext"]
 
@@ -23,6 +23,8 @@ class EndpointContext(Generic[S]):
     profile: Profile
     clock: Clock
     is_async: bool
+    shard: Shard | None = None
+    """Whose endpoint it is, where the caller has it at hand: finding it looks at all endpoints of the store."""
 
     @property
     def history_table(self) -> str:

@@ -238,6 +238,7 @@ class AsyncConsumer(AsyncFastHandlers):
         Raises:
             RetentionTooShort: claims would be deleted while copies may still arrive.
             ConfigurationError: something cannot work: missing tables, a source that would lose messages.
+            SourceBroken: the source raises what it may not, for 30 s, or when it is opened.
             MessagingError: a message failed permanently, with on_poison="halt".
         """
         if self._running:

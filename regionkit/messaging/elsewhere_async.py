@@ -86,6 +86,7 @@ class AsyncAppliers:
         self.away = "a home"
         self.options = first.options
         self.tell = first.tell
+        self.note = first.note
 
     async def work(self, taken: Taken) -> Step:
         """Take one delivered message as far as it goes now. Only what is of this region waits for its store."""

@@ -95,7 +95,7 @@ class ConsumerResumed(ConsumerEvent, frozen=True, gc=False):
 
 
 class ConsumerBroken(ConsumerEvent, frozen=True, gc=False):
-    """A message met an error that no rule names: it becomes a case, or is given back. The consumer goes on with the others.
+    """An error that no rule names: a message becomes a case or is given back, a source is asked again. The consumer goes on.
 
     Attributes:
         error: its class.

@@ -3,7 +3,9 @@
 1. Whoever has the lease, a record in the inbox's database, sweeps; it ends by that server's clock. Two that sweep by mistake
    take away the same rows: nothing depends on there being one.
 2. Consumers that share an inbox may want their claims for different times: the longest that one has asked for counts, for all.
-3. It sweeps in small transactions, and pauses between them: nobody waits for it.
+3. Where the database's clock is ahead of this machine's, claims are kept longer by as much: one of them is wrong, and a claim
+   that went too early would let a copy take effect again when the clock is set right.
+4. It sweeps in small transactions, and pauses between them: nobody waits for it.
 """
 
 from __future__ import annotations
@@ -74,7 +76,9 @@ class AsyncJanitor:
             if not await self._leased():
                 return NOT_MINE
             await self._inbox.prepare(self._accept_for, self._deadline())
-            kept = Retention(*await self._longest((self._alone.keeps(self._accept_for), self._alone.foreign)))
+            ahead = max(0.0, self._inbox.now() - self._clock.wall())
+            claims, foreign = await self._longest((self._alone.keeps(self._accept_for), self._alone.foreign))
+            kept = Retention(claims + ahead, foreign + ahead)
         return BETWEEN if await self._inbox.sweep(kept, self._deadline()) else SWEPT_EVERY
 
     async def close(self) -> None:

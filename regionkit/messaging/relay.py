@@ -109,19 +109,27 @@ class Relay:
         """Publish everything that is due and not held by another relay, then leave the destinations. Returns counts.
 
         Raises:
-            RegionKitError: the database or a target does not answer; what was confirmed before is settled.
+            RegionKitError: the database or a target does not answer; what was confirmed before is settled. All other destinations
+                are served before it is raised; with several it is the first, and each is an event.
+            SourceBroken: a target raised what it may not.
         """
-        done = Relayed()
+        done, failed = Relayed(), list[Exception]()
         for lane in self._lanes:
             try:
                 while lane.round(done):
                     pass
+            except Exception as error:  # one destination never delays another
+                lane.settle()
+                lane.failed(error)
+                failed.append(error)
             except BaseException:
                 lane.settle()
                 raise
             finally:
                 if not self._runs:
                     lane.leave()
+        if failed:
+            raise failed[0]
         return done
 
     def start(self) -> None:

@@ -108,19 +108,27 @@ class AsyncRelay:
         """Publish everything that is due and not held by another relay, then leave the destinations. Returns counts.
 
         Raises:
-            RegionKitError: the database or a target does not answer; what was confirmed before is settled.
+            RegionKitError: the database or a target does not answer; what was confirmed before is settled. All other destinations
+                are served before it is raised; with several it is the first, and each is an event.
+            SourceBroken: a target raised what it may not.
         """
-        done = Relayed()
+        done, failed = Relayed(), list[Exception]()
         for lane in self._lanes:
             try:
                 while await lane.round(done):
                     pass
+            except Exception as error:  # one destination never delays another
+                await lane.settle()
+                lane.failed(error)
+                failed.append(error)
             except BaseException:
                 await lane.settle()
                 raise
             finally:
                 if not self._runs:
                     await lane.leave()
+        if failed:
+            raise failed[0]
         return done
 
     async def start(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from regionkit.core.concurrency import Flag, sleep
+from regionkit.core.concurrency import Flag, sleep, stray
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event, crash_point
 from regionkit.core.storable import words_of
@@ -19,6 +19,7 @@ from regionkit.messaging.events import RelayFailed, RelayStuck, RelayTookOver
 from regionkit.messaging.outbox import Outbox
 from regionkit.messaging.outbox_rules import BATCH, FULL_SCAN, Floor, Leaving, Row, Sending, leaving, waves
 from regionkit.messaging.relay_lease import RelayLease
+from regionkit.messaging.sources.checks import named
 from regionkit.messaging.sources.source import Sent, Target
 
 __all__ = ["LONGEST_PAUSE", "Lane", "LaneOptions", "PublishAfter"]
@@ -113,7 +114,7 @@ class Lane:
         self.settle()
         try:
             self._lease.give_up(self._outbox.deadline())
-        except RegionKitError as error:
+        except Exception as error:  # it ends by itself
             self.failed(error)
 
     def settle(self) -> None:
@@ -121,7 +122,7 @@ class Lane:
         try:
             if self._settled or self._stuck:
                 self._settle_and_poll(poll=False)
-        except RegionKitError as error:
+        except Exception as error:  # what it was about to raise matters more, and other destinations wait
             self.failed(error)
 
     # one round
@@ -245,7 +246,7 @@ class Lane:
         sent: Sequence[Sent] = ()
         try:
             if good:
-                sent = self.target.publish(bodies, Deadline(self._outbox.clock, self._options.send_timeout))
+                sent = self._published(bodies)
             crash_point("relay.published")
         finally:
             for row, became, tomb in zip(good, sent, tombs):
@@ -253,6 +254,20 @@ class Lane:
                 done.tombstones += tomb and became.confirmed
             for row in good[len(sent) :]:
                 sending.became(row, confirmed=False)
+
+    def _published(self, bodies: Sequence[tuple[str | None, bytes]]) -> Sequence[Sent]:
+        try:
+            sent = self.target.publish(bodies, Deadline(self._outbox.clock, self._options.send_timeout))
+            if len(sent) != len(bodies) or not all(isinstance(one, Sent) for one in sent):
+                raise TypeError(f"it says of {len(bodies)} messages {len(sent)} answers, each of which must be a Sent")
+        except BaseException as error:
+            if not (isinstance(error, Exception) or stray(error)):
+                raise
+            means = named(self.target.name, "publish", error, "unknown")
+            if means is error:
+                raise
+            raise means from error
+        return sent
 
     def _leaves(self, row: Row, now: float) -> Envelope:
         """A row as it is published."""

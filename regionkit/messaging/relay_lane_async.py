@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from regionkit.core.concurrency_async import AsyncFlag, asleep
+from regionkit.core.concurrency_async import AsyncFlag, asleep, astray
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event, crash_point
 from regionkit.core.storable import words_of
@@ -18,6 +18,7 @@ from regionkit.messaging.events import RelayFailed, RelayStuck, RelayTookOver
 from regionkit.messaging.outbox_async import AsyncOutbox
 from regionkit.messaging.outbox_rules import BATCH, FULL_SCAN, Floor, Leaving, Row, Sending, leaving, waves
 from regionkit.messaging.relay_lease_async import AsyncRelayLease
+from regionkit.messaging.sources.checks import named
 from regionkit.messaging.sources.source_async import AsyncTarget, Sent
 
 __all__ = ["LONGEST_PAUSE", "AsyncLane", "LaneOptions", "PublishAfter"]
@@ -112,7 +113,7 @@ class AsyncLane:
         await self.settle()
         try:
             await self._lease.give_up(self._outbox.deadline())
-        except RegionKitError as error:
+        except Exception as error:  # it ends by itself
             self.failed(error)
 
     async def settle(self) -> None:
@@ -120,7 +121,7 @@ class AsyncLane:
         try:
             if self._settled or self._stuck:
                 await self._settle_and_poll(poll=False)
-        except RegionKitError as error:
+        except Exception as error:  # what it was about to raise matters more, and other destinations wait
             self.failed(error)
 
     # one round
@@ -246,7 +247,7 @@ class AsyncLane:
         sent: Sequence[Sent] = ()
         try:
             if good:
-                sent = await self.target.publish(bodies, Deadline(self._outbox.clock, self._options.send_timeout))
+                sent = await self._published(bodies)
             crash_point("relay.published")
         finally:
             for row, became, tomb in zip(good, sent, tombs):
@@ -254,6 +255,20 @@ class AsyncLane:
                 done.tombstones += tomb and became.confirmed
             for row in good[len(sent) :]:
                 sending.became(row, confirmed=False)
+
+    async def _published(self, bodies: Sequence[tuple[str | None, bytes]]) -> Sequence[Sent]:
+        try:
+            sent = await self.target.publish(bodies, Deadline(self._outbox.clock, self._options.send_timeout))
+            if len(sent) != len(bodies) or not all(isinstance(one, Sent) for one in sent):
+                raise TypeError(f"it says of {len(bodies)} messages {len(sent)} answers, each of which must be a Sent")
+        except BaseException as error:
+            if not (isinstance(error, Exception) or astray(error)):
+                raise
+            means = named(self.target.name, "publish", error, "unknown")
+            if means is error:
+                raise
+            raise means from error
+        return sent
 
     def _leaves(self, row: Row, now: float) -> Envelope:
         """A row as it is published."""

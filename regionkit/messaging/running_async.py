@@ -1,7 +1,8 @@
 """One run of a consumer: lanes, clinic and janitor beside one loop that talks to the source.
 
 1. At most `window` messages are under way. The loop fetches, acknowledges, gives back and extends; nobody else does.
-2. While source or store do not answer, nothing is fetched, and they are asked again with a back-off.
+2. While source or store do not answer, nothing is fetched, and they are asked again with a back-off. So is a source that
+   raises what it may not; one whose step has not gone well once for `BROKEN_FOR` ends the run.
 3. When it ends, each lane ends its message; what is still under way is given back. What could not be
    acknowledged is delivered again.
 """
@@ -13,24 +14,27 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from regionkit.core.clock import Clock
-from regionkit.core.concurrency_async import AsyncFlag, asleep, spawn_async
+from regionkit.core.concurrency_async import AsyncFlag, asleep, astray, spawn_async
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.core.supervisor_async import AsyncSupervisor
-from regionkit.errors import RegionUnavailable
+from regionkit.errors import BackendError, Fenced, NoEligibleEndpoint, RegionKitError, SourceBroken
 from regionkit.messaging.admitting_async import Taken, opened
 from regionkit.messaging.applying_async import Step
 from regionkit.messaging.counters import Counters
 from regionkit.messaging.events import ConsumerPaused, ConsumerResumed, SweepFailed
 from regionkit.messaging.lanes_async import AsyncLane, AsyncStoreWatch, lane_of
 from regionkit.messaging.runs_async import DOWN
+from regionkit.messaging.sources.checks import named
 from regionkit.messaging.sources.source_async import AsyncSource, Delivery
 from regionkit.messaging.stations_async import AsyncStations
 
 __all__ = ["AsyncRunning"]
+
+T = TypeVar("T")
 
 A_LANE = 32
 """Messages under way for each lane: as many as are acknowledged in one step; at least two batches where there are any."""
@@ -40,6 +44,8 @@ FETCH_WAIT_BUSY = 0.02
 """Seconds that it waits when something is: what is done meanwhile is acknowledged after that."""
 BACK_AFTER = 0.5
 """Seconds after which a message is delivered again that could not be worked at now."""
+AGAIN_FOR = 5.0
+"""Seconds more for which a run that is to end when idle bears with messages that only come again and are given back."""
 MOST_RETURNED = 10_000
 """Messages that are remembered as given back; then they count as news once more."""
 OPENED_WITHIN = 30.0
@@ -48,6 +54,8 @@ DRAINED_WITHIN = 30.0
 """Seconds that the messages under way have to end when it stops."""
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.1, 5.0
 """Seconds between two questions to a source that does not answer."""
+BROKEN_FOR, BROKEN_TIMES = 30.0, 5
+"""Seconds, and times, after which a step of a source that only raises what it may not is a fault of its class."""
 
 
 class AsyncRunning:
@@ -76,6 +84,10 @@ class AsyncRunning:
         self._under_way: dict[int, Delivery] = {}
         self._fatal: BaseException | None = None
         self._away = False
+        self._broken: dict[
+            str, tuple[float, int]
+        ] = {}  # steps of the source that raise what they may not: since when, how often
+        self._hopeless = False
         self._returned: set[int] = set()  # of messages that were given back: that they come again is no news
 
     @property
@@ -89,11 +101,12 @@ class AsyncRunning:
         Raises:
             Halted: at a message that failed for good.
             ConfigurationError: something cannot work.
+            SourceBroken: the source raises what it may not, and goes on to.
         """
         deadline = Deadline(self._clock, OPENED_WITHIN)
         await self._open_stations(deadline)
         await self._stations.register(self._source, shared=self._shared, deadline=deadline)
-        await self._source.open(deadline)
+        await self._asked("open", partial(self._source.open, deadline))
         watch = AsyncStoreWatch(self._front, self._stopping)
         lanes = [
             AsyncLane(self._front, watch, self._clock, self._stopping, self._done)
@@ -139,9 +152,14 @@ class AsyncRunning:
         until = self._clock.monotonic() + DRAINED_WITHIN
         for task in tasks:
             await task.ended(max(0.0, until - self._clock.monotonic()))
-        with suppress(RegionUnavailable):  # then all of them come again by themselves
-            await self._settle()
-            await self._source.give_back(list(self._under_way.values()), 0.0)
+        rest = partial(self._asked, "give_back", lambda: self._source.give_back(list(self._under_way.values()), 0.0))
+        for last in (self._settle, rest):
+            try:
+                await last()
+            except SourceBroken as error:
+                self._front.note(error.__cause__ or error)
+            except RegionKitError:
+                pass  # then they come again by themselves
         self._counters.add("given_back", len(self._under_way))
 
     def _guarded(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Any]:
@@ -176,24 +194,61 @@ class AsyncRunning:
                 now = self._clock.monotonic()
                 if acknowledged or news or self._is_busy() or any(clinic.busy for clinic in clinics):
                     worked = now
-                elif not self._under_way and until_idle is not None and now - worked >= until_idle:
+                elif until_idle is not None and now - worked >= until_idle + (AGAIN_FOR if self._under_way else 0.0):
                     if all(clinic.idle_since > worked for clinic in clinics):
                         return
                     for clinic in clinics:
                         clinic.wake()
                 if lease is not None and self._under_way and now - extended > lease / 3.0:
                     extended = now
-                    await self._source.extend(list(self._under_way.values()))
+                    await self._asked("extend", partial(self._source.extend, list(self._under_way.values())))
                 pause = FIRST_BACK_OFF
                 if self._away:
                     self._away = False
                     self._front.tell(ConsumerResumed(self._name))
-            except RegionUnavailable as error:
+            except (BackendError, NoEligibleEndpoint, Fenced) as error:
                 if not self._away:
-                    self._front.tell(ConsumerPaused(self._name, f"its source does not answer: {error.what}"))
+                    why = f"its source does not answer: {error.what} {error.why}".strip()
+                    self._front.tell(ConsumerPaused(self._name, why))
                 self._away = True
                 await asleep(pause)
                 pause = min(2.0 * pause, LONGEST_BACK_OFF)
+            except SourceBroken as error:
+                self._front.note(error.__cause__ or error)
+                if self._hopeless:
+                    raise
+                await asleep(pause)
+                pause = min(2.0 * pause, LONGEST_BACK_OFF)
+
+    async def _asked(self, step: str, ask: Callable[[], Awaitable[T]]) -> T:
+        """What the source says.
+
+        Raises:
+            RegionKitError: its own; RegionUnavailable or SourceBroken for what it may not raise.
+        """
+        try:
+            answer = await ask()
+        except BaseException as error:
+            if not (isinstance(error, Exception) or astray(error)):
+                raise
+            means = named(self._source.name, step, error)
+            if isinstance(means, SourceBroken):
+                now = self._clock.monotonic()
+                since, times = self._broken.get(step, (now, 0))
+                self._broken[step] = since, times + 1
+                self._hopeless = now - since >= BROKEN_FOR and times >= BROKEN_TIMES
+            if means is error:
+                raise
+            raise means from error
+        self._broken.pop(step, None)
+        return answer
+
+    async def _fetched(self, most: int, wait: float) -> list[Delivery]:
+        found = await self._source.fetch(most, wait)
+        wrong = [one for one in found if not (isinstance(one, Delivery) and isinstance(one.body, bytes))]
+        if wrong:
+            raise TypeError(f"{type(wrong[0]).__name__} is no Delivery with bytes")
+        return found
 
     async def _fetch(
         self, lanes: list[AsyncLane], window: int, watch: AsyncStoreWatch, until_idle: float | None
@@ -204,7 +259,8 @@ class AsyncRunning:
             await self._woken.wait(FETCH_WAIT_BUSY)
             return watch.down
         wait = FETCH_WAIT_BUSY if self._under_way else FETCH_WAIT
-        for delivery in await self._source.fetch(room, wait if until_idle is None else min(wait, until_idle)):
+        least = wait if until_idle is None else min(wait, until_idle)
+        for delivery in await self._asked("fetch", partial(self._fetched, room, least)):
             self._under_way[id(delivery)] = delivery
             news = news or not self._returned or hash(delivery.body) not in self._returned
             taken = opened(delivery)
@@ -227,15 +283,26 @@ class AsyncRunning:
             (done if step is Step.ACK else back).append(delivery)
         try:
             if done:
-                await self._source.ack(done)
+                await self._asked("ack", partial(self._source.ack, done))
                 crash_point("message.acknowledged")
+        except BaseException:
+            self._ended.extend((delivery, Step.BACK) for delivery in back)
+            back = []
+            raise
+        finally:  # what could not be told is delivered again, and found done
+            self._forget(done)
+        try:
             if back:
-                await self._source.give_back(back, BACK_AFTER)
+                await self._asked("give_back", partial(self._source.give_back, back, BACK_AFTER))
                 self._counters.add("given_back", len(back))
                 if len(self._returned) > MOST_RETURNED:
                     self._returned.clear()
                 self._returned.update(hash(delivery.body) for delivery in back)
-        finally:  # what could not be told is delivered again, and found done
-            for delivery in (*done, *back):
-                self._under_way.pop(id(delivery), None)
+        finally:
+            self._forget(back)
         return bool(done)
+
+    def _forget(self, deliveries: list[Delivery]) -> None:
+        """They are under way no more."""
+        for delivery in deliveries:
+            self._under_way.pop(id(delivery), None)

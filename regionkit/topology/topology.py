@@ -112,6 +112,8 @@ class Topology:
 
     def allowed_regions(self, store: Store) -> dict[str, bool]:
         """Each region, and whether residency lets the store's data be there."""
+        if store.residency.allow is None and not store.residency.deny:
+            return dict.fromkeys([region.name for region in self.regions], True)
         return {region.name: store.residency.allows(region) for region in self.regions}
 
     def allowed(self, store: Store | str, endpoint: Endpoint) -> bool:

@@ -22,6 +22,7 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks, crash_point
 from regionkit.core.overlap import overlap, pause
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
+from regionkit.transactions.endings import ABANDONED
 from regionkit.transactions.events import HazardMet, LeftInDoubt, happened
 from regionkit.transactions.logs.log import DecisionLog
 from regionkit.transactions.members import Member, finish_of, let_go, missing
@@ -324,7 +325,7 @@ class Coordinator:
             return Decided(None, f"the log did not answer: {error}")
         crash_point("tpc.decide.after")
         barred = winner is Decision.ABORT
-        return Decided(winner, "recovery took it for abandoned, and decided its abort" if barred else "")
+        return Decided(winner, ABANDONED if barred else "")
 
     def _bar(self) -> Event:
         """Win the tombstone (in one phase: at the branch), or learn that COMMIT won."""

@@ -21,6 +21,7 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks, crash_point
 from regionkit.core.overlap_async import aoverlap, apause
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
+from regionkit.transactions.endings import ABANDONED
 from regionkit.transactions.events import HazardMet, LeftInDoubt, happened
 from regionkit.transactions.logs.log_async import AsyncDecisionLog
 from regionkit.transactions.members_async import AsyncMember, finish_of, let_go, missing
@@ -325,7 +326,7 @@ class AsyncCoordinator:
             return Decided(None, f"the log did not answer: {error}")
         crash_point("tpc.decide.after")
         barred = winner is Decision.ABORT
-        return Decided(winner, "recovery took it for abandoned, and decided its abort" if barred else "")
+        return Decided(winner, ABANDONED if barred else "")
 
     async def _bar(self) -> Event:
         """Win the tombstone (in one phase: at the branch), or learn that COMMIT won."""

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from regionkit.errors import HeuristicOutcome, TransactionAborted, TransactionError, TransactionInDoubt
 from regionkit.transactions.protocol import Outcome
+from regionkit.transactions.xid import millis_of
 
-__all__ = ["error_of"]
+__all__ = ["ABANDONED", "closed", "error_of"]
+
+ABANDONED = "recovery took it for abandoned, and decided its abort"
+
+
+def closed(gtrid: str, floor: str) -> str:
+    """Why a transaction is rolled back whose name the log accepts no more."""
+    return (
+        f"the log is closed for transactions begun before {_when(floor)}, and this one was begun at {_when(gtrid)} by this "
+        "machine's clock. That clock is slow; or the log's was fast for a time, and recovery closed what was yet to come"
+    )
+
+
+def _when(gtrid: str) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(millis_of(gtrid) / 1000.0))
 
 
 def error_of(

@@ -23,6 +23,7 @@ from regionkit.core.events import EventHooks, crash_point
 from regionkit.core.supervisor import Supervisor
 from regionkit.errors import ConfigurationError, TransactionInDoubt
 from regionkit.transactions.coordinator import Coordinator
+from regionkit.transactions.endings import closed
 from regionkit.transactions.events import AcknowledgeFailed
 from regionkit.transactions.logs.log import DecisionLog, LogFacts
 from regionkit.transactions.participants.participant import Participant, ParticipantFacts
@@ -39,6 +40,8 @@ LOOK_AGAIN = 1.0
 """Seconds between two looks at what is in doubt, once the bound is reached."""
 LOOK_WITHIN = 1.0
 """Seconds for one participant then: it is one transaction's time that is spent on all."""
+CLOSED_WITHIN = 1.0
+"""Seconds for asking the log why it has rolled a transaction back."""
 ACKNOWLEDGE_EVERY = 0.5
 """Seconds between two acknowledgements to the log."""
 ACKNOWLEDGE_WITHIN = 10.0
@@ -126,6 +129,14 @@ class Ground:
             self._log_facts = facts
             return facts
         return self._log_facts
+
+    def why_closed(self, gtrid: str) -> str:
+        """Why the log accepts this name no more; "" where it does, or does not answer now."""
+        try:
+            floor = (self.log.open(self.namespace, Deadline(self.clock, CLOSED_WITHIN))).floor
+        except Exception:  # that it was rolled back counts, not why
+            return ""
+        return "" if gtrid > floor else closed(gtrid, floor)
 
     def facts(self, name: str, deadline: Deadline) -> ParticipantFacts:
         """What a participant is.

@@ -22,6 +22,7 @@ from regionkit.core.events import EventHooks, crash_point
 from regionkit.core.supervisor_async import AsyncSupervisor
 from regionkit.errors import ConfigurationError, TransactionInDoubt
 from regionkit.transactions.coordinator_async import AsyncCoordinator
+from regionkit.transactions.endings import closed
 from regionkit.transactions.events import AcknowledgeFailed
 from regionkit.transactions.logs.log_async import AsyncDecisionLog, LogFacts
 from regionkit.transactions.participants.participant_async import AsyncParticipant, ParticipantFacts
@@ -38,6 +39,8 @@ LOOK_AGAIN = 1.0
 """Seconds between two looks at what is in doubt, once the bound is reached."""
 LOOK_WITHIN = 1.0
 """Seconds for one participant then: it is one transaction's time that is spent on all."""
+CLOSED_WITHIN = 1.0
+"""Seconds for asking the log why it has rolled a transaction back."""
 ACKNOWLEDGE_EVERY = 0.5
 """Seconds between two acknowledgements to the log."""
 ACKNOWLEDGE_WITHIN = 10.0
@@ -125,6 +128,14 @@ class AsyncGround:
             self._log_facts = facts
             return facts
         return self._log_facts
+
+    async def why_closed(self, gtrid: str) -> str:
+        """Why the log accepts this name no more; "" where it does, or does not answer now."""
+        try:
+            floor = (await self.log.open(self.namespace, Deadline(self.clock, CLOSED_WITHIN))).floor
+        except Exception:  # that it was rolled back counts, not why
+            return ""
+        return "" if gtrid > floor else closed(gtrid, floor)
 
     async def facts(self, name: str, deadline: Deadline) -> ParticipantFacts:
         """What a participant is.

@@ -13,6 +13,7 @@ All branches commit or none, whoever dies when. Between the branches' commits a 
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
@@ -209,19 +210,24 @@ class TransactionManager:
         What it gives is what the run gave that committed. It has to bear being run again.
 
         Raises:
-            TransactionAborted, and what `call` raises: after the last attempt. TransactionInDoubt, HeuristicOutcome: never
+            TransactionAborted, and what `call` raises: after the last attempt. A driver's deadlock, lock time-out and lost
+                connection are such attempts. TransactionInDoubt, HeuristicOutcome: never
                 run again.
         """
         deadline, policy, tried = self._deadline(timeout), RetryPolicy(), 0
         while True:
             tried += 1
+            begun = self.begin(deadline.require("a transaction"), settle)
             try:
-                with self.begin(deadline.require("a transaction"), settle) as tx:
+                with begun as tx:
                     return call(tx)
-            except RegionKitError as error:
-                pause = min(policy.base * 2.0 ** (tried - 1), policy.cap)
-                again = error.retryable and tried < policy.attempts
-                if not again or deadline.remaining() <= pause:
+            except Exception as error:
+                most = min(policy.base * 2.0 ** (tried - 1), policy.cap)
+                if begun.passing:  # two that waited for each other's locks gave up at once: they must not begin at once
+                    most = max(most, min(self._ground.lock_timeout, policy.cap))
+                pause = random.uniform(0.0, most)
+                may = error.retryable if isinstance(error, RegionKitError) else begun.passing
+                if not (may and tried < policy.attempts) or deadline.remaining() <= pause:
                     raise
             sleep(pause)
 

@@ -12,6 +12,7 @@ from functools import partial
 from regionkit.core.concurrency_async import agather
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, Fenced, UsageError
+from regionkit.transactions.endings import closed
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.logs.log_async import LogFacts
 from regionkit.transactions.participants.participant_async import AsyncParticipant, Listed
@@ -21,7 +22,7 @@ from regionkit.transactions.recovery_rules import Evidence, Row, is_commit_prove
 from regionkit.transactions.recovery_setting_async import reason
 from regionkit.transactions.recovery_views import BranchInDoubt, InDoubt, decision_of, held_by
 from regionkit.transactions.sweep_async import swept
-from regionkit.transactions.xid import Xid, check_gtrid, millis_of
+from regionkit.transactions.xid import Xid, check_gtrid, gtrid_of, millis_of
 
 __all__ = ["AsyncOperator"]
 
@@ -145,6 +146,11 @@ class AsyncOperator:
             fix = "make it reachable: without it nothing commits and nothing is recovered."
             found.append(_unanswered(log.name, error, getattr(error, "fix", "") or fix))
         try:
+            facts = await log.open(self._setting.namespace, self._setting.log_time(deadline), risky=True)
+            name = gtrid_of(int(self._setting.clock.wall() * 1000.0), bytes(10))
+            if name <= facts.floor:
+                fix = "set this machine's clock; where it is right, wait until then, or take a new log once nothing is in doubt."
+                found.append(Finding("warning", log.name, closed(name, facts.floor), fix))
             found += await log.doctor(self._setting.log_time(deadline))
             if not await log.beating(self._setting.log_time(deadline)):
                 fix = "call tm.start_recovery() in a long-lived process, or run `regionkit tpc recover --watch`."

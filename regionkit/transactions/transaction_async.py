@@ -1,8 +1,9 @@
 """One global transaction, as its user holds it: a block whose work in several databases commits everywhere or nowhere.
 
 1. A branch opens at its first use and stays open until the decision; one that is declared reading too.
-2. What the block raises rolls everything back and is raised on, as it is. What the end of the block raises says what became of
-   it: TransactionAborted, TransactionInDoubt, HeuristicOutcome. A block that ends without an error has committed.
+2. What the block raises rolls everything back and is raised on, as it is; where it is a server's that may pass (`passing`), a
+   note says so. What the end of the block raises says what became of it: TransactionAborted, TransactionInDoubt,
+   HeuristicOutcome. A block that ends without an error has committed.
 3. Who waits may be cancelled at every await: before the decision that is an abort, after it the second phase goes on. The
    exception has the transaction in `.transaction` and says in a note how far it had come.
 """
@@ -22,7 +23,7 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import ConfigurationError, RegionKitError, UsageError
 from regionkit.transactions.coordinator_async import AsyncCoordinator
-from regionkit.transactions.endings import error_of
+from regionkit.transactions.endings import ABANDONED, error_of
 from regionkit.transactions.events import CallbackFailed
 from regionkit.transactions.ground_async import AsyncGround
 from regionkit.transactions.members_async import AsyncMember
@@ -55,6 +56,7 @@ class AsyncTransaction:
 
     Attributes:
         gtrid: its name, 32 hex digits.
+        passing: the block raised an error of a server's, after which the same transaction may go well.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class AsyncTransaction:
         places: AsyncPlaces | None = None,
     ) -> None:
         self.gtrid = ""
+        self.passing = False
         self._ground = ground
         self._timeout = timeout
         self._settle = settle
@@ -258,7 +261,7 @@ class AsyncTransaction:
             await self._rolled_back(late)
             raise
         await self._end(Commit() if not why else Abort(why), self._ack == "settled", self._settle)
-        self._judge(not self._doomed and not self._ground.ended)
+        await self._judge(not self._doomed and not self._ground.ended)
 
     async def _flush(self) -> str:
         """Send what sessions hold, until none holds anything; why it cannot commit, "" if it can."""
@@ -276,6 +279,7 @@ class AsyncTransaction:
 
     async def _rolled_back(self, error: BaseException) -> None:
         """All branches; the error goes on. One that is no Exception (cancelled, interrupted) waits less."""
+        self.passing = any(member.branch.passes(error) for member in self._members.values())
         waits = self._settle if isinstance(error, Exception) else min(ROLLBACK_WAIT, self._settle)
         await self._end(Abort(f"{type(error).__name__} in the block"), settled=True, waits=waits)
         _noted(error, self)
@@ -311,14 +315,18 @@ class AsyncTransaction:
             _noted(error, self)
             raise
 
-    def _judge(self, retryable: bool) -> None:
-        coordinator = self._coordinator
+    async def _judge(self, retryable: bool) -> None:
+        coordinator, closed = self._coordinator, ""
         assert coordinator is not None
+        if coordinator.outcome is Outcome.ABORTED and (
+            coordinator.t.mode is Mode.ANCHORED or coordinator.t.why == ABANDONED
+        ):
+            closed = await self._ground.why_closed(self.gtrid)
         error = error_of(
             self.gtrid,
             coordinator.outcome,
-            why=coordinator.t.why,
-            retryable=retryable and coordinator.retryable,
+            why=closed or coordinator.t.why,
+            retryable=retryable and coordinator.retryable and not closed,
             pending=self.pending,
             hazards=coordinator.hazards,
         )
@@ -382,6 +390,6 @@ def _noted(error: BaseException, transaction: AsyncTransaction) -> None:
         if outcome is Outcome.ACTIVE
         else outcome.value
     )
-    if not isinstance(error, Exception):
+    if transaction.passing or not isinstance(error, Exception):
         error.add_note(f"transaction {transaction.gtrid}: {known}.")
         error.transaction = transaction  # type: ignore[attr-defined]

@@ -26,6 +26,7 @@ JITTER = frozenset(
         *("messaging/case.py", "messaging/admitting.py", "messaging/admitting_async.py"),
         *("messaging/outside.py", "messaging/outside_async.py"),
         *("messaging/outbox_mongo.py", "messaging/outbox_mongo_async.py"),
+        *("transactions/manager.py", "transactions/manager_async.py"),
     }
 )
 PLACES = re.compile(

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
+from regionkit.messaging.delivery import Verdict
 from regionkit.messaging.inbox_days_sql import attach_day, days_of, days_wanted
 from regionkit.messaging.inboxes.rows_sql import bucket_of
 from regionkit.messaging.janitor import SWEPT_EVERY, Janitor
@@ -178,3 +179,23 @@ def test_there_is_one_janitor_and_the_longest_retention_counts(rig: InboxRig) ->
     assert kept in claimed(rig)
     first.close()
     assert second.round() == SWEPT_EVERY
+
+
+def test_a_database_whose_clock_is_days_ahead_forgets_nothing(rig: InboxRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set right again, it would take a copy for new: the claim that refuses it is kept for as much longer."""
+    inbox = rig.inbox()
+    fresh, old = id_of(time.time() - 60.0), id_of(time.time() - 9 * DAY)
+    inbox.prepare(12 * DAY, soon())
+    claim(inbox, fresh, old)
+    janitor = Janitor(inbox, 7 * DAY, SYSTEM_CLOCK)
+    janitor.open()
+    monkeypatch.setattr(inbox, "now", lambda: time.time() + 8 * DAY)
+    for _ in range(40):  # a day of PostgreSQL's goes with each
+        if janitor.round() == SWEPT_EVERY:
+            break
+    assert claimed(rig) == {fresh}, "what no clock keeps is gone"
+    monkeypatch.undo()
+    with inbox.unit(soon()) as unit:
+        copy = inbox.judge(unit, b"billing", event(id=fresh), ordered=False)
+    assert copy.verdict is Verdict.DUPLICATE
+    janitor.close()

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
+from regionkit.messaging.delivery import Verdict
 from regionkit.messaging.inbox_days_sql import attach_day, days_of, days_wanted
 from regionkit.messaging.inboxes.rows_sql import bucket_of
 from regionkit.messaging.janitor_async import SWEPT_EVERY, AsyncJanitor
@@ -177,3 +178,25 @@ async def test_there_is_one_janitor_and_the_longest_retention_counts(rig: AsyncI
     assert kept in claimed(rig)
     await first.close()
     assert await second.round() == SWEPT_EVERY
+
+
+async def test_a_database_whose_clock_is_days_ahead_forgets_nothing(
+    rig: AsyncInboxRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Set right again, it would take a copy for new: the claim that refuses it is kept for as much longer."""
+    inbox = await rig.inbox()
+    fresh, old = id_of(time.time() - 60.0), id_of(time.time() - 9 * DAY)
+    await inbox.prepare(12 * DAY, soon())
+    await claim(inbox, fresh, old)
+    janitor = AsyncJanitor(inbox, 7 * DAY, SYSTEM_CLOCK)
+    await janitor.open()
+    monkeypatch.setattr(inbox, "now", lambda: time.time() + 8 * DAY)
+    for _ in range(40):  # a day of PostgreSQL's goes with each
+        if await janitor.round() == SWEPT_EVERY:
+            break
+    assert claimed(rig) == {fresh}, "what no clock keeps is gone"
+    monkeypatch.undo()
+    async with inbox.unit(soon()) as unit:
+        copy = await inbox.judge(unit, b"billing", event(id=fresh), ordered=False)
+    assert copy.verdict is Verdict.DUPLICATE
+    await janitor.close()

@@ -44,7 +44,9 @@ class MemoryEndpoint:
     meet: Meet | None = None
 
     def __init__(self, context: EndpointContext[MemoryStore]) -> None:
-        shard = next(s for s in context.store.shards(()) if any(e.id == context.endpoint.id for e in s.endpoints))
+        shard = context.shard or next(
+            s for s in context.store.shards(()) if any(e.id == context.endpoint.id for e in s.endpoints)
+        )
         owner = next(e for e in shard.endpoints if e.role is Role.PRIMARY)
         self.world = WORLDS.open(tuple(_name(e) for e in shard.endpoints), _name(owner))
         self.node = self.world.nodes[_name(context.endpoint)]

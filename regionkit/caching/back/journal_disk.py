@@ -5,11 +5,13 @@
 1. The lock is held as long as the process uses the folder: one whose lock is free is of a process that ended.
 2. A file begins with what it is of. It is appended to and synced; a full one is closed, and the next is begun.
 3. A sync that failed is never tried again: the system may have dropped what it could not write.
+4. A write that finds no room is cut off, and the cut synced: else a crash would bring back what was refused.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
@@ -21,6 +23,7 @@ from pathlib import Path
 import msgspec
 
 from regionkit.caching.back.journal_rules import Meta, meta_in
+from regionkit.caching.back.refusals import JournalFull
 from regionkit.core.disk import sync, sync_folder, written
 from regionkit.core.frames import HEADER, NONCE, PREAMBLE, Damaged, Format
 
@@ -30,6 +33,8 @@ JOURNAL = Format(b"RKWB", b"regionkit wb 1\n", "a journal of a write-back cache"
 SEGMENT = 8 << 20
 """Bytes of a file, about: some seconds of puts, and little to read at once."""
 SUFFIX = ".rkj"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a write for which there is no room."""
 
 
 class Left(msgspec.Struct):
@@ -92,7 +97,12 @@ class JournalDisk:
         return sum(self.sizes.values())
 
     def append(self, payloads: Iterable[bytes], epoch: int) -> list[tuple[int, int]]:
-        """Write and sync; the file and the byte of each payload. After an OSError it is unknown what the disk has."""
+        """Write and sync; the file and the byte of each payload.
+
+        Raises:
+            JournalFull: the disk has no room. None of them stands there.
+            OSError: it is unknown what the disk has.
+        """
         data, places = bytearray(), []
         payloads = list(payloads)
         if not self.sizes or self.sizes[self._number] >= SEGMENT:
@@ -103,9 +113,17 @@ class JournalDisk:
             places.append((number, end + len(data) + HEADER))
             data += JOURNAL.frame(self._frames, payload)
         left = memoryview(data)
-        while left:
-            done = os.pwrite(self._fd, left, end)
-            end, left = end + done, left[done:]
+        try:
+            while left:
+                done = os.pwrite(self._fd, left, end)
+                end, left = end + done, left[done:]
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            os.ftruncate(self._fd, self.sizes[number])
+            sync(self._fd)
+            self._frames -= len(payloads)
+            raise JournalFull(f"its disk has no room: {error}") from error
         sync(self._fd)
         self.sizes[number] = end
         return places
@@ -118,7 +136,13 @@ class JournalDisk:
         number = self._number + 1 if self.sizes else 1
         meta = msgspec.json.encode(Meta(*self._of, epoch, time.time()))
         whole = JOURNAL.preamble(secrets.token_hex(NONCE // 2)) + JOURNAL.frame(1, meta)
-        fd = written(self._path(number), whole)
+        try:
+            fd = written(self._path(number), whole)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            self._path(number).unlink(missing_ok=True)
+            raise JournalFull(f"its disk has no room: {error}") from error
         try:
             sync_folder(self._path(number))
         except BaseException:

@@ -93,7 +93,8 @@ class AsyncJournalFiles:
             raise ConfigurationError(
                 f"a journal of cache {self._name[1]!r} is not replayed: {refused}.",
                 why="values that were acknowledged may stand there and nowhere else. Nothing was put.",
-                fix="bring the file back from a copy of the disk; or move its folder away, and what only it has is lost.",
+                fix="bring the file back from a copy of the disk; where only its age is wrong, see that this machine's clock is "
+                "right; or move its folder away, and what only it has is lost.",
             )
 
     def _open(self) -> None:
@@ -140,7 +141,10 @@ class AsyncJournalFiles:
             self._queue += [(withdrawal_of(v), None, f) for v, f in zip(versions, futures, strict=True)]
             self._turn.notify()
         for future in futures:
-            await self._collected(future)
+            try:
+                await self._collected(future)
+            except JournalFull as full:
+                raise JournalBroken(f"{full}", sent=True) from full
         with self._turn:
             self._state.forget(versions)
 
@@ -171,6 +175,8 @@ class AsyncJournalFiles:
             except Damaged as error:
                 self._refused[folder] = str(error)
                 named.append(str(error))
+            except JournalFull as full:
+                raise JournalBroken(f"what {folder} holds is not taken over: {full}") from full
         return named
 
     def _take(self, disk: JournalDisk, folder: Path) -> None:
@@ -185,7 +191,8 @@ class AsyncJournalFiles:
         try:
             notes = _standing(left)
             if notes and time.time() - left.newest > OLDEST_LEFT:
-                raise Damaged(f"{folder}: it was written {(time.time() - left.newest) / 86_400:.0f} days ago")
+                days = (time.time() - left.newest) / 86_400
+                raise Damaged(f"{folder}: it was written {days:.0f} days ago by this machine's clock")
             with self._turn:
                 notes = [note for note in notes if note.version not in self._state.kept]
             self._append(disk, [payload_of(note) for note in notes], notes)
@@ -223,7 +230,10 @@ class AsyncJournalFiles:
             if not sparse or not all(kept.over for kept in places):
                 continue
             notes = [note_in(disk.read(kept.place, kept.at, kept.size)) for kept in places]
-            self._append(disk, [payload_of(note) for note in notes], notes)
+            try:
+                self._append(disk, [payload_of(note) for note in notes], notes)
+            except JournalFull:  # it stays as it is
+                continue
             with self._turn:
                 for note in notes:
                     self._state.over(note.version, done=False)
@@ -270,6 +280,8 @@ class AsyncJournalFiles:
         epoch = max((note.version // EPOCH for note in notes if note is not None), default=0)
         try:
             places = disk.append(payloads, epoch)
+        except JournalFull:
+            raise
         except BaseException as error:
             self._failed = f"its disk failed: {error}"  # rule 4: whoever asks is refused from here on
             raise

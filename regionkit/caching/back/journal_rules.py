@@ -27,7 +27,8 @@ that server. It is a file of this process (`journal`) or a table (`sql-journal`)
    only then deleted. It may stand in two files then: a replay of both changes nothing.
 3. A file whose tail was never answered is read without it. One that is damaged elsewhere is refused by its name: what was
    acknowledged may be missing.
-4. After a sync that failed nothing is known of the file: the journal is not used any more by this process.
+4. After a sync that failed nothing is known of the file: the journal is not used any more by this process. A write that found
+   no room is cut off and synced: its records surely do not stand there, and the next one is tried.
 5. What is older than the marks of deletes may bring a deleted row back. It is not replayed, and is named.
 6. A closed file of which a quarter is needed at most is emptied into the present one. So its size follows that of what is dirty.
 """

@@ -73,7 +73,8 @@ class Journaling:
         return Backpressure(
             f"the journal of cache {self._cache.name!r} did not take a put.",
             why=f"{broken}. Nothing was put.",
-            fix="look at its disk, or database, and at dirty() and parked(); after a disk that failed start the process again.",
+            fix="look at its disk, or database, and at dirty() and parked(). Room that is made is used; after a sync that "
+            "failed start the process again.",
         )
 
     def settled(self) -> bool:
@@ -183,7 +184,9 @@ class Journaling:
             return False
         if note.version not in self._named:
             self._named.add(note.version)
-            self._cache.emit(JournalRefused(self._cache.name, f"a record is {age / 86_400:.0f} days old"))
+            self._cache.emit(
+                JournalRefused(self._cache.name, f"a record is {age / 86_400:.0f} days old by this machine's clock")
+            )
         return True
 
     def _was_put(self, note: Note) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
+from regionkit.core.storable import words_of
 from regionkit.errors import (
     BackendError,
     Committed,
@@ -13,7 +14,9 @@ from regionkit.errors import (
     Fenced,
     NoEligibleEndpoint,
     OutcomeUnknown,
+    RegionKitError,
     RegionUnavailable,
+    SourceBroken,
 )
 
 __all__ = [
@@ -24,6 +27,7 @@ __all__ = [
     "SHORTEST_LEASE",
     "answered",
     "check_lease",
+    "named",
 ]
 
 T = TypeVar("T")
@@ -74,6 +78,27 @@ def answered(name: str, committed: Committed = "no") -> Iterator[None]:
             committed=committed,
             cause=getattr(error, "cause", ""),
         ) from error
+
+
+def named(name: str, step: str, error: BaseException, committed: Committed = "no") -> RegionKitError:
+    """What an error means that a source or a target raised, whoever has written it."""
+    if isinstance(error, RegionKitError):
+        return error
+    if isinstance(error, ConnectionError | TimeoutError):
+        return RegionUnavailable(
+            f"{name!r} does not answer {step}(): {type(error).__name__}.",
+            why=words_of(error),
+            fix="nothing is lost: try again when it is back.",
+            retryable=True,
+            committed=committed,
+        )
+    return SourceBroken(
+        f"{step}() of {name!r} raised {type(error).__name__}.",
+        why=words_of(error) or "it gives no reason.",
+        fix="correct the class of the source; what is temporary it raises as RegionUnavailable. Nothing is lost.",
+        committed=committed,
+        source=name,
+    )
 
 
 def chunks(whole: Sequence[T], most: int, largest: int = 0) -> Iterator[Sequence[T]]:

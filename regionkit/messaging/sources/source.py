@@ -9,6 +9,8 @@ A source
 4. never drops a message by itself: a limit of deliveries that does is refused in `open`, and a hole that it sees is `SourceGap`;
 5. keeps a delivery to itself as long as `extend` is called before `lease` seconds are over.
 
+Temporary errors are `RegionUnavailable`; `ConnectionError` and `TimeoutError` are taken for it. Others are `SourceBroken`.
+
 A target takes each message for itself: what one becomes says nothing of the others in the batch.
 """
 

@@ -28,7 +28,7 @@ __all__ = ["AsyncSqlBranchShell", "Stage", "is_answer", "passes"]
 CLOSE_WITHIN = 1.0
 """Seconds of the ROLLBACK of a branch that nobody ended: a connection that takes longer is closed."""
 TORN = "a statement ended its transaction: work before or after it may be committed"
-PASSING = ("40", "53", "55", "57", 1205, 1213, 1020, 1615, 1969, 1317)
+PASSING = ("08", "40", "53", "55", "57", 1205, 1213, 1020, 1615, 1969, 1317, 2006, 2013)
 """Codes (their first digits on PostgreSQL) after which the same transaction may go well."""
 LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")
 """What begins the names of SQLite's errors after which it may: a reader of a file holds up its COMMIT."""
@@ -117,6 +117,10 @@ class AsyncSqlBranchShell(abc.ABC):
         """Why the branch can no longer commit; "" while it can."""
         found: str = self._link.doomed
         return found
+
+    def passes(self, error: BaseException) -> bool:
+        """A deadlock, a wait for a lock that was too long, a connection that was lost: nothing is prepared, it is rolled back."""
+        return isinstance(error, DBAPIError) and (error.connection_invalidated or _passes(error))
 
     def defer(self, statement: str) -> None:
         """Send this one statement with PREPARE, or with COMMIT."""

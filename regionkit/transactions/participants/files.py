@@ -180,6 +180,10 @@ class _Branch:
         """Why the branch can no longer commit."""
         return self._documents.doomed
 
+    def passes(self, error: BaseException) -> bool:
+        """It has no server."""
+        return False
+
     @property
     def torn(self) -> str:
         """Nothing inside can end it."""

@@ -265,6 +265,10 @@ class _Branch:
         gone = self._life != self._at.lives and not self._phase
         return self._doomed or ("the server has crashed" if gone else "")
 
+    def passes(self, error: BaseException) -> bool:
+        """It has no server."""
+        return False
+
     @property
     def torn(self) -> str:
         """Nothing here can end it inside."""

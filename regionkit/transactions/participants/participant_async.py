@@ -105,6 +105,10 @@ class AsyncBranch(Protocol):
         """Why the branch can no longer commit; "" while it can."""
         ...
 
+    def passes(self, error: BaseException) -> bool:
+        """Whether an error that left the block is a server's, after which the same transaction may go well."""
+        ...
+
     @property
     def torn(self) -> str:
         """Why work of it may stand although it was rolled back: something inside ended its transaction; "" where it cannot."""
