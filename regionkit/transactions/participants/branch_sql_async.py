@@ -120,7 +120,7 @@ class AsyncSqlBranchShell(abc.ABC):
 
     def passes(self, error: BaseException) -> bool:
         """A deadlock, a wait for a lock that was too long, a connection that was lost: nothing is prepared, it is rolled back."""
-        return isinstance(error, DBAPIError) and (error.connection_invalidated or _passes(error))
+        return isinstance(error, DBAPIError) and (error.connection_invalidated or passes(error))
 
     def defer(self, statement: str) -> None:
         """Send this one statement with PREPARE, or with COMMIT."""
