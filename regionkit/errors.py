@@ -5,23 +5,23 @@ Two typed attributes answer the caller's questions: may the same call be made ag
 take effect (`committed`: "yes", "no", "unknown"). All errors pickle.
 
     RegionKitError
-     |-- ConfigurationError (ValueError)        |-- CacheError
-     |    `-- MissingDriver (ImportError)       |    |-- Backpressure
-     |-- RoutingError                           |    |-- DurabilityUnknown
-     |    |-- NoEligibleEndpoint                |    `-- VersionConflict
-     |    |-- ResidencyViolation                |-- MessagingError
-     |    |-- StaleRead                         |    |-- InProgress
-     |    |-- Fenced                            |    |-- PayloadMismatch
-     |    |-- InvalidBookmark (ValueError)      |    |-- RetentionTooShort
-     |    |-- UnknownHome (LookupError)         |    |-- ResultNotStored
-     |    `-- UsageError (RuntimeError)         |    |-- LeaseLost
-     `-- BackendError                           |    |-- InDoubt
-          |-- DeadlineExceeded (TimeoutError)   |    |-- SourceGap
-          |-- TransactionRolledBack             |    `-- SourceBroken
+     |-- ConfigurationError (ValueError)         |-- CacheError
+     |    `-- MissingDriver (ImportError)        |    |-- Backpressure
+     |-- RoutingError                            |    |-- DurabilityUnknown
+     |    |-- NoEligibleEndpoint                 |    `-- VersionConflict
+     |    |-- ResidencyViolation                 |-- MessagingError
+     |    |-- StaleRead                          |    |-- InProgress
+     |    |-- Fenced                             |    |-- PayloadMismatch
+     |    |-- InvalidBookmark (ValueError)       |    |-- RetentionTooShort
+     |    |-- UnknownHome (LookupError)          |    |-- ResultNotStored
+     |    `-- UsageError (RuntimeError)          |    |-- LeaseLost
+     `-- BackendError                            |    |-- InDoubt
+          |-- DeadlineExceeded (TimeoutError)    |    |-- SourceGap
+          |-- TransactionRolledBack              |    `-- SourceBroken
           |-- RegionUnavailable (ConnectionError)`-- TransactionError
-          |-- AlreadyApplied                         |-- TransactionAborted
-          `-- OutcomeUnknown                         |-- TransactionInDoubt
-                                                     `-- HeuristicOutcome
+          |-- AlreadyApplied                          |-- TransactionAborted
+          `-- OutcomeUnknown                          |-- TransactionInDoubt
+                                                      `-- HeuristicOutcome
 """
 
 from __future__ import annotations
