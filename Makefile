@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 HASH := $(shell cksum pyproject.toml | cut -d ' ' -f 1)
 CORE := $(VENV)/.core-$(HASH)
 TEST := $(VENV)/.test-$(HASH)
+PEERS := $(VENV)/.peers-$(HASH)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 IS_NEW := import sys; sys.exit(sys.version_info < (3, 11))
 VERSION := import sys; print(sys.version_info[:2])
@@ -84,7 +85,8 @@ docs: tools ## run every example of README.md and docs/
 site: tools ## build the documentation's pages into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-bench: tools ## run the benchmarks
+bench: tools ## run the benchmarks, beside the libraries that they compare with
+	@[ -e $(PEERS) ] || { $(PIP) install -e '.[bench]' && touch $(PEERS); }
 	@$(BIN)/python benchmarks/run.py
 
 venv:
