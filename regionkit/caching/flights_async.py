@@ -27,21 +27,30 @@ class AsyncFlight:
         error: of the load.
     """
 
-    __slots__ = ("_ended", "entry", "error")
+    __slots__ = ("_ended", "_over", "entry", "error")
 
     def __init__(self) -> None:
-        self._ended = AsyncFlag()
+        self._ended: AsyncFlag | None = None  # of most nobody waits for the end
+        self._over = False
         self.entry: Entry | None = None
         self.error: Exception | None = None
 
     def end(self, entry: Entry | None = None, error: Exception | None = None) -> None:
         """It is over: with an entry, with an error, or abandoned."""
         self.entry, self.error = entry, error
-        self._ended.set()
+        self._over = True  # before the look at the flag: who waits has made that before the look at this
+        if self._ended is not None:
+            self._ended.set()
+
+    def boarded(self) -> None:
+        """One more waits for its end. Under the lock of the flights."""
+        if self._ended is None:
+            self._ended = AsyncFlag()
 
     async def landed(self, seconds: float) -> bool:
-        """Wait at most `seconds`; whether it is over."""
-        return await self._ended.wait(seconds)
+        """Wait at most `seconds`; whether it is over. Of whoever has boarded it."""
+        assert self._ended is not None
+        return self._over or await self._ended.wait(seconds)
 
 
 class AsyncFlights:
@@ -57,6 +66,7 @@ class AsyncFlights:
             flights = self._flying.setdefault(key, {})
             flight = flights.get(loader)
             if flight is not None:
+                flight.boarded()
                 return flight, False
             flight = flights[loader] = AsyncFlight()
             return flight, True

@@ -31,9 +31,8 @@ def found_in(answer: list[Any], generation: bytes) -> Found:
         return Found(verdict, answer[1], buffered=len(answer) > 2)
     floor = answer[3].decode()
     floor = NOTHING if floor == NO_VERSION else floor
-    lease = None
     if verdict is Verdict.LOAD:
-        lease = Lease(answer[1], int(answer[2]), 0, generation, floor, bool(answer[4]))
+        return Found(verdict, b"", Lease(answer[1], int(answer[2]), 0, generation, floor, bool(answer[4])), floor)
     intents = answer[5] if verdict is Verdict.SETTLE else b""
     ids = tuple(intents[at : at + 16] for at in range(0, len(intents), 16))
-    return Found(verdict, b"", lease, floor, ids, answer[6] / 1000 if verdict is Verdict.WAIT else 0.0)
+    return Found(verdict, b"", None, floor, ids, answer[6] / 1000 if verdict is Verdict.WAIT else 0.0)

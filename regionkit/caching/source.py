@@ -10,8 +10,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from inspect import isawaitable
+from types import GeneratorType
 from typing import Any, Protocol
 
 from regionkit.caching.outcome import Outcome, Wanted, asked_owner, named_for, outcome_of, outcomes_of
@@ -73,6 +74,10 @@ def by_home(source: Source, keys: Iterable[Any]) -> dict[str, list[Any]]:
     return found
 
 
+GENERATORS = (GeneratorType, GeneratorType)
+"""What a function returns that has done nothing yet."""
+
+
 def called(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     """What a function of the application's gives, whether it is async or not.
 
@@ -99,7 +104,7 @@ def called(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
                 fix="pass a plain function, or use the Async form of the cache.",
             )
         given = given
-    if isinstance(given, Generator | Generator):
+    if isinstance(given, GENERATORS):
         raise UsageError(
             f"{getattr(call, '__name__', 'the function')} returned a generator.",
             why="nothing runs it, so nothing of it was done.",

@@ -9,8 +9,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from inspect import isawaitable
+from types import AsyncGeneratorType, GeneratorType
 from typing import Any, Protocol
 
 from regionkit.caching.outcome import Outcome, Wanted, asked_owner, named_for, outcome_of, outcomes_of
@@ -72,6 +73,10 @@ async def by_home(source: AsyncSource, keys: Iterable[Any]) -> dict[str, list[An
     return found
 
 
+GENERATORS = (GeneratorType, AsyncGeneratorType)
+"""What a function returns that has done nothing yet."""
+
+
 async def acalled(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     """What a function of the application's gives, whether it is async or not.
 
@@ -98,7 +103,7 @@ async def acalled(call: Callable[..., Any], *arguments: Any, **named: Any) -> An
                 fix="pass a plain function, or use the Async form of the cache.",
             )
         given = await given
-    if isinstance(given, Generator | AsyncGenerator):
+    if isinstance(given, GENERATORS):
         raise UsageError(
             f"{getattr(call, '__name__', 'the function')} returned a generator.",
             why="nothing runs it, so nothing of it was done.",

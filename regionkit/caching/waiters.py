@@ -18,28 +18,33 @@ class Waiters:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._by_digest: dict[bytes, dict[object, Flag]] = {}
+        self._by_digest: dict[bytes, dict[object, Flag | None]] = {}
 
     def __len__(self) -> int:
         return len(self._by_digest)
 
-    def enter(self, digest: bytes) -> Flag:
-        """The caller may have to wait."""
-        flag = Flag()
+    def enter(self, digest: bytes) -> None:
+        """The caller may have to wait. Its flag is made when it has to."""
         with self._lock:
-            self._by_digest.setdefault(digest, {})[caller()] = flag
-        return flag
+            self._by_digest.setdefault(digest, {})[caller()] = None
 
     def mine(self, digest: bytes) -> Flag | None:
         """The caller's flag; None when it was woken already."""
         with self._lock:
-            return self._by_digest.get(digest, {}).get(caller())
+            flags, me = self._by_digest.get(digest, {}), caller()
+            if me not in flags:
+                return None
+            flag = flags[me] = flags[me] or Flag()
+            return flag
 
     def leave(self, digest: bytes) -> None:
         """The caller waits no more. Twice is no error."""
         with self._lock:
             flags = self._by_digest.get(digest)
-            if flags is not None and flags.pop(caller(), None) is not None and not flags:
+            if flags is None:
+                return
+            flags.pop(caller(), None)
+            if not flags:
                 del self._by_digest[digest]
 
     def wake(self, digest: bytes) -> None:
@@ -47,7 +52,8 @@ class Waiters:
         with self._lock:
             flags = self._by_digest.pop(digest, {})
         for flag in flags.values():
-            flag.set()
+            if flag is not None:
+                flag.set()
 
     def wake_all(self) -> None:
         """The same for every key."""
@@ -55,7 +61,8 @@ class Waiters:
             woken, self._by_digest = self._by_digest, {}
         for flags in woken.values():
             for flag in flags.values():
-                flag.set()
+                if flag is not None:
+                    flag.set()
 
     def renew(self) -> None:
         """After a fork: the parent's callers are not here."""

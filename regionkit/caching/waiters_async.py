@@ -17,28 +17,33 @@ class AsyncWaiters:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._by_digest: dict[bytes, dict[object, AsyncFlag]] = {}
+        self._by_digest: dict[bytes, dict[object, AsyncFlag | None]] = {}
 
     def __len__(self) -> int:
         return len(self._by_digest)
 
-    def enter(self, digest: bytes) -> AsyncFlag:
-        """The caller may have to wait."""
-        flag = AsyncFlag()
+    def enter(self, digest: bytes) -> None:
+        """The caller may have to wait. Its flag is made when it has to."""
         with self._lock:
-            self._by_digest.setdefault(digest, {})[acaller()] = flag
-        return flag
+            self._by_digest.setdefault(digest, {})[acaller()] = None
 
     def mine(self, digest: bytes) -> AsyncFlag | None:
         """The caller's flag; None when it was woken already."""
         with self._lock:
-            return self._by_digest.get(digest, {}).get(acaller())
+            flags, me = self._by_digest.get(digest, {}), acaller()
+            if me not in flags:
+                return None
+            flag = flags[me] = flags[me] or AsyncFlag()
+            return flag
 
     def leave(self, digest: bytes) -> None:
         """The caller waits no more. Twice is no error."""
         with self._lock:
             flags = self._by_digest.get(digest)
-            if flags is not None and flags.pop(acaller(), None) is not None and not flags:
+            if flags is None:
+                return
+            flags.pop(acaller(), None)
+            if not flags:
                 del self._by_digest[digest]
 
     def wake(self, digest: bytes) -> None:
@@ -46,7 +51,8 @@ class AsyncWaiters:
         with self._lock:
             flags = self._by_digest.pop(digest, {})
         for flag in flags.values():
-            flag.set()
+            if flag is not None:
+                flag.set()
 
     def wake_all(self) -> None:
         """The same for every key."""
@@ -54,7 +60,8 @@ class AsyncWaiters:
             woken, self._by_digest = self._by_digest, {}
         for flags in woken.values():
             for flag in flags.values():
-                flag.set()
+                if flag is not None:
+                    flag.set()
 
     def renew(self) -> None:
         """After a fork: the parent's callers are not here."""

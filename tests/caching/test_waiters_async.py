@@ -11,7 +11,11 @@ A, B = b"a", b"b"
 async def test_news_wake_who_waits_for_their_key() -> None:
     """And nobody else."""
     waiters = AsyncWaiters()
-    of_a, of_b = waiters.enter(A), waiters.enter(B)
+    waiters.enter(A)
+    waiters.enter(B)
+    of_a, of_b = waiters.mine(A), waiters.mine(B)
+    assert of_a is not None
+    assert of_b is not None
     assert (waiters.mine(A), waiters.mine(B)) == (of_a, of_b)
     waiters.wake(A)
     assert of_a.is_set()
@@ -25,10 +29,13 @@ async def test_news_wake_who_waits_for_their_key() -> None:
 async def test_each_caller_waits_by_a_flag_of_its_own() -> None:
     """One that leaves takes no other's away."""
     waiters = AsyncWaiters()
-    mine = waiters.enter(A)
+    waiters.enter(A)
+    mine = waiters.mine(A)
+    assert mine is not None
 
     async def comes_and_goes() -> bool:
-        own = waiters.enter(A)
+        waiters.enter(A)
+        own = waiters.mine(A)
         good = own is not mine and waiters.mine(A) is own
         waiters.leave(A)
         waiters.leave(A)
