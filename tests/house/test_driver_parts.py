@@ -34,7 +34,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         "psycopg._connection_base: _autocommit _check_connection_ok _exec_command _get_tx_start_command _prepared _read_only",
         "psycopg.connection: _connect_gen",
         "*psycopg._pipeline psycopg._pipeline_base: _enqueue_sync _fetch_gen",
-        "psycopg._server_cursor_base: _withhold",
+        "*psycopg._server_cursor_base psycopg.server_cursor: _withhold",
         "psycopg._cursor_base: _execute_gen _results",
         "psycopg.errors: _pgconn",
         "psycopg.pq.pq_ctypes: _encoding",
