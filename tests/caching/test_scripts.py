@@ -558,3 +558,28 @@ def test_who_did_not_look_is_given_what_stands(client: redis.Redis) -> None:
     account.commit(b"a", b"1" * 16, b"x")
     verdict, entry = account.begin(b"a", b"2" * 16, rejected=b"-")[:2]
     assert (verdict, entry[120:]) == (b"stored", b"x")
+
+
+@pytest.mark.parametrize("what", ["a key", "a tag's cache", "an intent", "everything"])
+def test_a_plain_fill_is_no_shorter_way(client: redis.Redis, what: str) -> None:
+    """A lease that stands where it should have gone stores nothing: floors, intents and generation say so by themselves."""
+    account, key, token = Account(client), b"k", b"t" * 16
+    account.hello()
+    client.hset(account.account, "o", 0)
+    assert account.begin(key, token)[0] == b"load"
+    held = client.get(account.lease(key))
+    if what == "a key":
+        account.invalidate(key)
+    elif what == "a tag's cache":
+        client.hset(account.account, "t*", "%016d%s" % (int(account.field("q")) + 1, VERSION_0))
+        client.hincrby(account.account, "q", 1)
+    elif what == "an intent":
+        account.intend(key, b"i" * 16, 60_000)
+        client.hdel(account.account, b"f" + digest_of(key))
+    else:
+        account.clear()
+        client.hdel(account.account, "t*")
+    client.set(account.lease(key), held, px=60_000)
+    verdict = {"a key": "below", "a tag's cache": "below", "an intent": "intended", "everything": "lost"}[what]
+    assert account.commit(key, token, b"old") == verdict
+    assert account.body(key) is None

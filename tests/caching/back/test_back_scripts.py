@@ -290,3 +290,32 @@ def test_a_buffer_that_is_lost_in_part_is_opened_anew_and_whole(client: redis.Re
     for of in ("dirty", "parked"):
         _, _, size, wrong, counted = both.account.run("back_audit", [], of, 0, 100)
         assert (counted, wrong) == (size, 0)
+
+
+def test_a_plain_put_ends_loads_and_is_told(client: redis.Redis) -> None:
+    """Whoever loads the key stores nothing; news have no gap; a buffer that is not this run's, or not whole, is none."""
+    both = Both(client)
+    account, stored = both.account, b"sa"
+    both.epoch = 1
+    both.model.open(both.run, 1)
+    account.run("back_open", [], both.run, 1, "")
+    token = b"t" * 16
+    assert account.begin(stored, token)[0] == b"load"
+    client.set(account.value(stored), b"an older value")
+    for number in range(3):
+        both.puts("a", b"%016d" % number, 2, None, None)
+        both.puts("b", b"%016d" % (9 - number), 2, None, None)
+    assert client.exists(account.value(stored), account.lease(stored)) == 0
+    assert account.commit(stored, token, b"what was loaded") == "lost"
+    assert account.begin(stored, b"u" * 16)[0] == b"stored", "what is dirty is what there is"
+    told = [int(fields[b"n"]) for _, fields in client.xrange(account.news)]
+    assert told == list(range(told[0], told[0] + len(told)))
+    assert len(told) > 6
+    assert told[-1] == int(account.field("n"))
+    head, entry, _ = both.sized("a", 2)
+    words = [both.run, b"p" * 16, digest_of("a"), head, entry, "", "", "", 0, MOST, BYTES, "", "", ""]
+    client.hset(account.account, "r", "run 0")
+    assert account.run("back_put", [stored], *words)[0] == b"open"
+    client.hset(account.account, "r", both.run)
+    client.delete(both.key("dirty"))
+    assert account.run("back_put", [stored], *words)[0] == b"open"
