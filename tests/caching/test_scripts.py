@@ -571,7 +571,7 @@ def test_a_plain_fill_is_no_shorter_way(client: redis.Redis, what: str) -> None:
     if what == "a key":
         account.invalidate(key)
     elif what == "a tag's cache":
-        client.hset(account.account, "t*", "%016d%s" % (int(account.field("q")) + 1, VERSION_0))
+        client.hset(account.account, "t*", f"{int(account.field('q')) + 1:016}{VERSION_0}")
         client.hincrby(account.account, "q", 1)
     elif what == "an intent":
         account.intend(key, b"i" * 16, 60_000)

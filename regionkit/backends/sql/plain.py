@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
+import sqlalchemy
 from sqlalchemy import URL, event
 
 from regionkit.backends.sql.adopted import adopt_mariadb, adopt_postgres
@@ -44,6 +45,8 @@ KNOWN = {
 }
 """SQLAlchemy's names of the drivers that are taken, and what begins the address that stands for the engine."""
 SQLITE = ("pysqlite", "aiosqlite")
+QUOTES = not sqlalchemy.__version__.startswith("2.0.")
+"""Whether URLs of SQLAlchemy hold any name of a file."""
 
 NOTES = (
     "connections are made by the application's engine and then kept in a pool of regionkit's: each counts on the server",
@@ -91,6 +94,12 @@ class PlainSqlEndpoint(SqlEndpoint):
                     f"an engine of {database!r} may open another file than a path of that name says.",
                     why="whether SQLite reads it as a URI does not stand in the engine's URL.",
                     fix='write uri=true into it: create_engine("sqlite:///file:main.db?uri=true").',
+                )
+            if not QUOTES and any(one in database for one in "%?#"):
+                raise ConfigurationError(
+                    f"the file {database!r} does not fit into a URL of SQLAlchemy {sqlalchemy.__version__}.",
+                    why="it quotes no %, ? or #, so the URL would name another file.",
+                    fix="rename the file, or use SQLAlchemy 2.1.",
                 )
         host = None if self._driver in SQLITE else "localhost"
         made = URL.create(KNOWN[self._driver], host=host, database=database, query=query)

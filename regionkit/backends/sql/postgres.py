@@ -198,6 +198,7 @@ class _Dialect:
     """What both forms of the dialect share."""
 
     first: Callable[[Any, Any, str, Any], None]  # runs the first statement of a transaction
+    undo: Callable[[Any], None]  # rolls it back
 
     def _get_server_version_info(self, connection: Any) -> Any:
         """What libpq was told when it connected: a question less on the first connection of an engine, as the next two."""
@@ -278,7 +279,7 @@ class _Dialect:
                 raise PlanChanged(*error.args) from error
             if starts:
                 with driver.own_statements():
-                    getattr(cursor, "_adapt_connection", driver).rollback()
+                    self.undo(driver)
             run(driver, cursor, statement, parameters)
         finally:
             driver.announced = False
@@ -348,6 +349,10 @@ class PostgresDialect(_Dialect, PGDialect_psycopg):
         with driver.lock:
             driver.wait(ride(driver, cursor, statement, parameters))
 
+    def undo(self, driver: Any) -> None:
+        """ROLLBACK."""
+        driver.rollback()
+
 
 class AsyncPostgresDialect(_Dialect, PGDialectAsync_psycopg):
     """PostgreSQL for asyncio."""
@@ -367,6 +372,10 @@ class AsyncPostgresDialect(_Dialect, PGDialectAsync_psycopg):
     def first(self, driver: Any, cursor: Any, statement: str, parameters: Any) -> None:
         """BEGIN and the statement, in one message."""
         await_only(self._first(driver, cursor, statement, parameters))
+
+    def undo(self, driver: Any) -> None:
+        """ROLLBACK."""
+        await_only(driver.rollback())
 
     async def _first(self, driver: Any, cursor: Any, statement: str, parameters: Any) -> None:
         raw = cursor._cursor
