@@ -14,8 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-MOST = 15
-"""Failures that are run again, one test in a thousand: more cannot be chance. A disk that stalls for ten seconds costs some."""
+MOST = 10
+"""Failures that are run again, fewer than one test in a thousand: more cannot be chance. A disk that stalls costs some."""
 FAILED = Path(".pytest_cache/v/cache/lastfailed")
 SOME_FAILED = 1
 """Pytest's exit code for failed tests; others mean that the run itself failed."""
