@@ -1,8 +1,7 @@
 """Consumers are killed at each step, on each source and inbox: each message takes effect once, in the order of its key.
 
 Points, sources and inboxes by pairs in a full run; `make campaign-messaging` takes every cell. What was applied is read from a
-ledger that grows only, in
-the database of the effect.
+ledger that grows only, in the database of the effect.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from regionkit.testing import FaultProxy
 KEY = "a key of more than sixteen characters"
 REGIONS = ["us-east-1", "ap-northeast-2", "eu-west-1", "sa-east-1"]
 LAGGING = "sa-east-1"
-PAIRS = int(os.environ.get("REGIONKIT_PAIRS", "800"))
+PAIRS = int(os.environ.get("REGIONKIT_PAIRS", "2000"))
 """`make campaign-sessions` takes 10,000."""
 READERS = 4
 ROUND_TRIP = 0.01

@@ -233,14 +233,20 @@ def test_a_buffer_of_the_other_mode_is_refused_unless_it_is_empty(client: redis.
     assert both.account.run("back_log_claim", [], both.run, 9, 10**6, LASTS, 1000, b"t" * 16)[0] == 0
 
 
-def test_a_claim_is_bounded_in_bytes_says_that_a_flusher_lives_and_needs_the_log(client: redis.Redis) -> None:
-    """One entry at least; a log that was lost is opened anew, with what stands in the records."""
+def with_two(client: redis.Redis) -> BothLogs:
+    """An open log with a put of each of two keys."""
     both, chance = BothLogs(client), Random(1)
     both.epoch = 1
     both.log.open(both.run, 1)
     both.account.run("back_open", [], both.run, 1, "l")
     both.put_log(chance, "a")
     both.put_log(chance, "b")
+    return both
+
+
+def test_a_claim_is_bounded_in_bytes_says_that_a_flusher_lives_and_needs_the_log(client: redis.Redis) -> None:
+    """One entry at least; a log that was lost is opened anew, with what stands in the records."""
+    both = with_two(client)
     found = both.account.run("back_log_claim", [], both.run, 9, 1, LASTS, 1000, b"t" * 16)
     assert (found[0], len(found[3:]) // 3) == (1, 1)
     assert int(client.hget(both.key("back"), "f")) == int(found[2]) + 1000
@@ -267,12 +273,7 @@ def test_a_claim_reads_no_more_of_the_log_than_it_gives(client: redis.Redis) -> 
 
 def test_an_emptied_log_is_filled_again_from_the_records(client: redis.Redis) -> None:
     """Somebody has trimmed it: what readers get is still written, and nothing counts as written that was not."""
-    both, chance = BothLogs(client), Random(1)
-    both.epoch = 1
-    both.log.open(both.run, 1)
-    both.account.run("back_open", [], both.run, 1, "l")
-    both.put_log(chance, "a")
-    both.put_log(chance, "b")
+    both = with_two(client)
     client.xtrim(both.key("log"), maxlen=0, approximate=False)
     assert both.account.run("back_log_claim", [], both.run, 9, 10**6, LASTS, 1000, b"t" * 16)[0] == 0
     assert both.account.run("back_status", [], both.run)[0] == 0
