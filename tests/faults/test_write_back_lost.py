@@ -333,7 +333,7 @@ def test_many_dirty_keys_are_all_written(own_redis: Callable[..., Any], database
             )
 
 
-STRIDE = int(os.environ.get("REGIONKIT_WRITE_BACK_STRIDE", "10"))
+STRIDE = int(os.environ.get("REGIONKIT_WRITE_BACK_STRIDE", "6"))
 """Each so many awaits; `make campaign-write-back` takes each one."""
 
 
