@@ -25,6 +25,6 @@ WB_MARK = Table("caching", "wb_mark", 1, {"sql": "regionkit.caching.schema_sql:w
 WB_JOURNAL = Table("caching", "wb_journal", 1, {"sql": "regionkit.caching.schema_sql:wb_journal"})
 """One row a put of a write-back cache with `durability="sql-journal"`, until its row shows it."""
 WB_POSITION = Table("caching", "wb_position", 1, {"sql": "regionkit.caching.schema_sql:wb_position"})
-"""One row a write-back cache in log mode: the last put that was applied."""
+"""One row a write-back cache in log mode: the last put that was applied or refused."""
 
 KEPT = (CACHE_INTENT, WB_EPOCH, WB_MARK, WB_JOURNAL, WB_POSITION)

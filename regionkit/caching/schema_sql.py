@@ -74,11 +74,12 @@ def wb_journal(meta: MetaData, name: str) -> Table:
 
 
 def wb_position(meta: MetaData, name: str) -> Table:
-    """The version of the last put that was applied, of each write-back cache in log mode."""
+    """The version of the last put that was applied or refused, of each write-back cache in log mode; and the last refused one."""
     return Table(
         name,
         meta,
         Column("cache", String(22), primary_key=True),
         Column("version", BigInteger, nullable=False),
+        Column("refused", BigInteger),
         **_BYTE_FOR_BYTE,
     )

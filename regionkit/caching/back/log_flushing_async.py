@@ -5,7 +5,8 @@
 | a change is applied, or superseded     | confirms its key (ACK), then removes the entry (DONE) |
 | CONFLICT                               | PARK; the log goes on |
 | SinkRefused, of several changes        | halves them, the first half first |
-| SinkRefused, of one                    | FAIL with a pause; at its last attempt PARK, and the log goes on |
+| SinkRefused, of one                    | FAIL with a pause; at its last attempt REFUSE and PARK, and the log goes on |
+| to REFUSE, that another has applied it | asked once more, it says so |
 | SinkDown, SinkFenced                   | FAIL without a pause: the log waits; as in `flush_rules` |
 | anything else that no sink raises      | halves, as if refused; of one FAIL with a pause: the log waits, nothing is parked |
 | an entry that cannot be decoded        | FAIL without a pause; it claims nothing for a while: another version may read it |
@@ -149,8 +150,9 @@ class AsyncLogFlushing(AsyncFlushing):
                 await self._in_order(epoch, entries[:middle], changes[:middle], written)
                 await self._in_order(epoch, entries[middle:], changes[middle:], written)
                 return
-            await self._unwritten(entries[0], error, written)
-            return
+            if await self._unwritten(epoch, entries[0], error, written):
+                return
+            verdicts = await parts.sink.flush(self._cache.name, epoch, changes)  # it says that another has applied it
         crash_point("write-back.flushed")
         last = {one.name: (one, verdict) for one, verdict in zip(entries, verdicts, strict=True)}
         applied = [one for one, verdict in last.values() if verdict is Verdict.APPLIED]
@@ -165,8 +167,8 @@ class AsyncLogFlushing(AsyncFlushing):
                 self._cache.counters.flushed += verdict is Verdict.APPLIED
         written.through = entries[-1].record.version
 
-    async def _unwritten(self, one: Claimed, error: Exception, written: _Written) -> None:
-        """Park an entry at its last attempt.
+    async def _unwritten(self, epoch: int, one: Claimed, error: Exception, written: _Written) -> bool:
+        """Park an entry at its last attempt; False where another flusher has applied it.
 
         Raises:
             _Held: it is tried again.
@@ -179,7 +181,12 @@ class AsyncLogFlushing(AsyncFlushing):
         attempts = self._parts.strategy.attempts * (MOST_WAITS if error.waits else 1)
         if one.tries < attempts:
             raise _Held(one.record.version, refusal_pause(min(one.tries, 4)))
+        refuse = getattr(self._parts.sink, "refuse", None)
+        if refuse is not None and not await refuse(self._cache.name, epoch, one.record.version):
+            return False
+        crash_point("write-back.refused")
         await self._set_aside(one, str(error), written, conflict=False)
+        return True
 
     async def _set_aside(self, one: Claimed, why: str, written: _Written, *, conflict: bool) -> None:
         """Park an entry.

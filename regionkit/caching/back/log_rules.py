@@ -23,9 +23,11 @@ Each put is an entry of a log, and the sink gets every one. The record of a key 
 1. Entries stand in the order of their versions, over all keys. One flusher at a time has the first of them, for a limited time:
    the lease. So a sink gets them in order, as long as no flusher outlives its lease.
 2. A flusher that was frozen may write again what another has written since. Each entry has its version, so the sink can tell:
-   whatever is at or below the last version that it has applied was applied, or parked (`SqlLogSink` keeps that version).
+   whatever is at or below its `Position` was applied, or refused for good (`SqlLogSink` keeps it with what it applies).
 3. DONE needs no lease: who says it has written all entries up to that version, whoever has the lease now. PARK needs it: what
    was refused to one flusher, another may have written since.
+   Before an entry is parked, the sink notes that it is refused for good, or says that another flusher has written it: so no
+   flusher that was frozen writes what is parked. If who noted it dies before PARK, the next one is refused it, and parks it.
 4. An entry that is refused holds up the log, for `attempts` tries, then it is parked and the log goes on. A sink whose later
    entries depend on earlier ones raises SinkDown instead, and the log waits.
 5. Several entries of a key may be parked. Each stands under its own version; readers do not get them.
@@ -44,7 +46,7 @@ import msgspec
 from regionkit.caching.back.buffer_model import BufferModel, Held
 from regionkit.caching.back.rules import Answer, version_of
 
-__all__ = ["Entry", "LogModel"]
+__all__ = ["Entry", "LogModel", "Position"]
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -57,6 +59,34 @@ class Entry(msgspec.Struct, frozen=True):
     def size(self) -> int:
         """Bytes of it."""
         return self.held.size
+
+
+class Position(msgspec.Struct, frozen=True):
+    """How far a sink has come: it rises together with what is applied, in one transaction.
+
+    Attributes:
+        version: all entries up to here were applied or refused for good.
+        refused: the last one that was refused for good; nobody knows whether it is parked.
+    """
+
+    version: int = 0
+    refused: int = 0
+
+    def is_new(self, version: int) -> bool:
+        """Whether an entry is still to be applied."""
+        return version > self.version
+
+    def is_refused(self, version: int) -> bool:
+        """Whether an entry is to be parked by whoever has it."""
+        return version == self.refused
+
+    def applied(self, version: int) -> Position:
+        """After all new entries up to one."""
+        return Position(max(self.version, version), self.refused)
+
+    def refuse(self, version: int) -> Position:
+        """After an entry was refused for good; as it was, where another has applied it."""
+        return Position(version, version) if self.is_new(version) else self
 
 
 class LogModel(BufferModel):

@@ -213,7 +213,7 @@ def test_the_log_waits_for_a_sink_that_is_down(rig: Rig) -> None:
     rig.cache.put("a", Move(1))
     rig.down = True
     rig.cache.put("b", Move(2))
-    assert not (rig.cache.flush(timeout=0.3)).clean
+    assert not (rig.cache.flush(timeout=1.0)).clean
     assert rig.moves() == []
     rig.down = False
     assert (rig.cache.flush()).clean

@@ -212,7 +212,7 @@ async def test_the_log_waits_for_a_sink_that_is_down(rig: Rig) -> None:
     await rig.cache.put("a", Move(1))
     rig.down = True
     await rig.cache.put("b", Move(2))
-    assert not (await rig.cache.flush(timeout=0.3)).clean
+    assert not (await rig.cache.flush(timeout=1.0)).clean
     assert rig.moves() == []
     rig.down = False
     assert (await rig.cache.flush()).clean

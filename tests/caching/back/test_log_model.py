@@ -10,7 +10,7 @@ import pytest
 from spoiling import spoiled
 
 from regionkit.caching.back import log_rules as module
-from regionkit.caching.back.log_rules import LogModel
+from regionkit.caching.back.log_rules import LogModel, Position
 from regionkit.caching.back.rules import Answer
 
 NAMES = (b"a", b"b")
@@ -20,24 +20,29 @@ MOST, BYTES, LASTS = 6, 200, 50
 class Table:
     """A sink that keeps its position in the same transaction."""
 
-    def __init__(self) -> None:
-        self.position = 0
+    def __init__(self, position: Any) -> None:
+        self.position = position()
         self.applied: list[int] = []
 
-    def flush(self, versions: list[int]) -> None:
+    def flush(self, version: int) -> None:
         """What it has not applied."""
-        new = [version for version in versions if version > self.position]
-        self.applied += new
-        self.position = max([self.position, *versions])
+        if self.position.is_new(version):
+            self.applied.append(version)
+            self.position = self.position.applied(version)
+
+    def refuse(self, version: int) -> bool:
+        """For good; False where it was applied."""
+        self.position = self.position.refuse(version)
+        return bool(self.position.is_refused(version))
 
 
 class World:
     """A buffer, a table, and flushers of which each may be frozen between any two steps."""
 
-    def __init__(self, make: Any) -> None:
+    def __init__(self, make: Any, position: Any) -> None:
         self.model = make(max_dirty=MOST, max_bytes=BYTES)
         self.model.open("run", 1)
-        self.table = Table()
+        self.table = Table(position)
         self.now, self.ids = 1000, 0
         self.owed: set[int] = set()
         self.retried: dict[int, int] = {}
@@ -59,7 +64,7 @@ class World:
         self.seen[answer.value] += 1
         if answer is Answer.DONE:
             self.owed.add(version)
-            if chance.random() < 0.2:
+            if chance.random() < 0.4:
                 self.refused[id] = None
             assert len(self.model.log) + len(self.model.aside) <= MOST
             assert self.model.bytes + self.model.logged + self.model.aside_bytes <= max(BYTES, there)
@@ -71,6 +76,7 @@ class World:
         if found:
             assert not [one for one in self.taken if one["until"] > self.now and one["holds"]], "two have the lease"
             self.taken.append({"token": token, "entries": found, "at": 0, "until": self.now + LASTS, "holds": True})
+            self.taken[-1]["parks"] = False
             self.seen["claimed"] += 1
 
     def flushes(self, chance: Random) -> None:
@@ -82,20 +88,29 @@ class World:
         if not rest:
             self.ends(one, one["entries"][-1].held.version)
             return
-        if one.pop("parks", False):  # the sink has said so some time ago
+        if one["parks"]:  # the sink has noted it some time ago
+            one["parks"] = False
+            if chance.random() < 0.1:  # it dies here
+                self.taken.remove(one)
+                return
             done = self.model.park_log(one["token"], rest[0].held.version, rest[0].size)
             self.seen[f"parked {done}"] += 1
             one["at"] += done
             if not done:
                 self.ends(one, one["entries"][one["at"] - 1].held.version if one["at"] else 0)
             return
-        if rest[0].held.id in self.refused and rest[0].held.version > self.table.position:
-            if self.model.failed(b"", self.now, 0, rest[0].held.version) < 3:
+        position, version = self.table.position, rest[0].held.version
+        if one.pop("gives_up", False):
+            one["parks"] = self.table.refuse(version)
+            self.seen[f"refused {one['parks']}"] += 1
+            return
+        if (rest[0].held.id in self.refused and position.is_new(version)) or position.is_refused(version):
+            if self.model.failed(b"", self.now, 0, version) < 3:
                 self.ends(one, one["entries"][one["at"] - 1].held.version if one["at"] else 0, pause=20)
             else:
-                one["parks"] = True
+                one["gives_up"] = True
             return
-        self.table.flush([rest[0].held.version])
+        self.table.flush(version)
         one["at"] += 1
         if chance.random() < 0.1:  # it dies here
             self.taken.remove(one)
@@ -135,11 +150,11 @@ class World:
 WEIGHTS = {"puts": 10, "claims": 8, "flushes": 20, "passes": 6, "retries": 1}
 
 
-def walked(seeds: range, make: Any = LogModel) -> Counter[str]:
+def walked(seeds: range, make: Any = LogModel, position: Any = Position) -> Counter[str]:
     """Walks at random; how often what happened."""
     seen: Counter[str] = Counter()
     for seed in seeds:
-        chance, world = Random(seed), World(make)
+        chance, world = Random(seed), World(make, position)
         for name in chance.choices(list(WEIGHTS), list(WEIGHTS.values()), k=200):
             getattr(world, name)(chance)
             world.check()
@@ -150,7 +165,18 @@ def walked(seeds: range, make: Any = LogModel) -> Counter[str]:
 def test_each_put_is_applied_once_and_in_order_or_parked() -> None:
     """Flushers die and are late; entries are refused and retried."""
     seen = walked(range(300))
-    assert all(seen[word] > 20 for word in ("done", "full", "claimed", "ended", "parked True", "retried")), seen
+    assert all(
+        seen[word] > 20 for word in ("done", "full", "claimed", "ended", "parked True", "refused True", "retried")
+    ), seen
+
+
+def test_what_was_refused_is_applied_by_nobody() -> None:
+    """Also not by who has it since long ago, when another was refused meanwhile; what was applied is not refused."""
+    position = Position().applied(2).refuse(3).refuse(5)
+    assert [version for version in range(1, 8) if position.is_new(version)] == [6, 7]
+    assert position.refuse(2) == position.refuse(4) == position
+    assert [version for version in range(1, 8) if position.is_refused(version)] == [5]
+    assert position.applied(7).is_refused(5), "nobody knows whether it is parked"
 
 
 SWITCHES = {
@@ -166,7 +192,8 @@ SWITCHES = {
     "what is parked leaves the log": [
         ("        [entry] = found\n        self._remove(entry)\n", "        [entry] = found\n")
     ],
-    "who parks has the lease": [("        if self.lease != token:\n            return False\n", "")],
+    "what was refused is told again": [("return version == self.refused", "return False")],
+    "who applied it is believed": [("if self.is_new(version) else self", "")],
     "the bound of entries": [("len(self.log) + len(self.aside) < self._entries_at_most and ", "")],
     "the bound of bytes": [("there + grows + size <= self._bytes_at_most", "True")],
 }
@@ -178,4 +205,4 @@ def test_without_a_protection_a_walk_fails(protection: str) -> None:
     """Each matters."""
     rules = spoiled(module, SWITCHES[protection])
     with pytest.raises(AssertionError):
-        walked(range(4000), rules["LogModel"])
+        walked(range(4000), rules["LogModel"], rules["Position"])

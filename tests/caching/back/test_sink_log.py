@@ -11,8 +11,10 @@ import pytest
 from function_forms import coroutine, generator
 from sqlalchemy import text
 
-from regionkit.caching import Cache, CallSink, Change, Shared, SqlLogSink, WriteBack
+from regionkit.caching import Cache, CallSink, Change, Shared, SqlLogSink, Verdict, WriteBack
 from regionkit.caching.back.events import SinkAway
+from regionkit.caching.back.record import change_in
+from regionkit.caching.steps import TierDown
 from regionkit.core.concurrency import sleep
 from regionkit.errors import ConfigurationError, UsageError
 
@@ -37,9 +39,15 @@ class Rig:
         with self.plain.begin() as db:
             db.execute(text("CREATE TABLE moves (id VARCHAR(40) NOT NULL, n INTEGER NOT NULL)"))
 
-    def cache(self, function: Any) -> Cache[int]:
+    def cache(self, function: Any, attempts: int = 10) -> Cache[int]:
         """Whose sink calls this."""
-        strategy = WriteBack(sink=SqlLogSink(self.engine, function), durability="memory", ttl=300.0, coalesce=False)
+        strategy = WriteBack(
+            sink=SqlLogSink(self.engine, function),
+            durability="memory",
+            ttl=300.0,
+            coalesce=False,
+            attempts=attempts,
+        )
         return Cache(self.called, int, strategy=strategy, tiers=[self.shared])
 
     def stands(self) -> tuple[list[int], int]:
@@ -69,6 +77,95 @@ def ended(how: str) -> Apply:
             db.execute(text(how))
 
     return apply
+
+
+class Refusing:
+    """A cache whose function refuses a number as long as it is told to, and two of whose flushers work on the same entries."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.refuses = {1}
+        self.applied: list[int] = []
+        self.rig, self.cache = rig, rig.cache(self.apply, attempts=2)
+
+    def apply(self, db: Any, changes: list[Change]) -> None:
+        if any(change.value in self.refuses for change in changes):
+            raise ValueError("it is refused")
+        insert(db, changes)
+
+    def __enter__(self) -> Refusing:
+        self.cache.create_tables()
+        for n in (1, 2):
+            self.cache.put("k", n)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cache.close()
+
+    @property
+    def sink(self) -> Any:
+        return self.cache.strategy.sink  # type: ignore[union-attr]
+
+    def frozen(self) -> Callable[[], Any]:
+        """A flusher that has claimed all, and writes when it is told; its lease is over."""
+        buffer: Any = self.cache.back._parts.buffer  # type: ignore[union-attr]
+        claims = buffer.first(100, 0.05, 5.0, b"t" * 16)
+        changes = [change_in(one.record, self.cache.fetcher.parts.shaper) for one in claims.records]
+        sleep(0.1)
+        return lambda: self.sink.flush(self.rig.called, claims.epoch, changes[:1])
+
+    def parked(self) -> list[int]:
+        return sorted(one.value for one in self.cache.parked())
+
+
+def test_a_frozen_flusher_does_not_apply_what_another_has_parked(rig: Rig) -> None:
+    """Although the function accepts it by then, and nothing was applied after it."""
+    with Refusing(rig) as bank:
+        bank.refuses = {1, 2}
+        wakes = bank.frozen()
+        assert (bank.cache.flush()).clean
+        assert bank.parked() == [1, 2]
+        bank.refuses = set()
+        assert wakes() == [Verdict.APPLIED]  # it is not new
+        assert rig.stands()[0] == []
+        assert bank.cache.retry() == 2
+        assert (bank.cache.flush()).clean
+        assert (rig.stands()[0], bank.parked()) == ([1, 2], [])
+
+
+def test_what_a_frozen_flusher_has_applied_is_not_parked(rig: Rig) -> None:
+    """It wakes after the last refusal, and before that is noted."""
+    with Refusing(rig) as bank:
+        wakes, refuse = bank.frozen(), bank.sink.refuse
+
+        def late(*arguments: Any) -> bool:
+            bank.refuses = set()
+            wakes()
+            return refuse(*arguments)  # type: ignore[no-any-return]
+
+        bank.sink.refuse = late
+        assert (bank.cache.flush()).clean
+        assert (rig.stands()[0], bank.parked()) == ([1, 2], [])
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_a_flusher_that_dies_before_it_parks_loses_nothing(rig: Rig, where: str) -> None:
+    """The sink refuses the entry to the next one, who parks it; the function is not asked again."""
+    with Refusing(rig) as bank:
+        buffer: Any = bank.cache.back._parts.buffer  # type: ignore[union-attr]
+        park, died = buffer.park_first, list[Any]()
+
+        def dies(*arguments: Any) -> bool:
+            buffer.park_first = park
+            died.append(where)
+            if where == "after":
+                park(*arguments)
+            bank.refuses = set()
+            raise TierDown("it died")
+
+        buffer.park_first = dies
+        assert (bank.cache.flush(timeout=30.0)).clean
+        assert died
+        assert (rig.stands()[0], bank.parked()) == ([2], [1])
 
 
 @pytest.mark.parametrize("how", ["commit", "rollback", "COMMIT", "ROLLBACK"])

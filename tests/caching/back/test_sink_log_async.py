@@ -10,8 +10,10 @@ import pytest
 from function_forms import coroutine, generator
 from sqlalchemy import text
 
-from regionkit.caching import AsyncCache, AsyncCallSink, AsyncSqlLogSink, Change, Shared, WriteBack
+from regionkit.caching import AsyncCache, AsyncCallSink, AsyncSqlLogSink, Change, Shared, Verdict, WriteBack
 from regionkit.caching.back.events import SinkAway
+from regionkit.caching.back.record import change_in
+from regionkit.caching.steps import TierDown
 from regionkit.core.concurrency_async import asleep
 from regionkit.errors import ConfigurationError, UsageError
 
@@ -36,10 +38,14 @@ class Rig:
         with self.plain.begin() as db:
             db.execute(text("CREATE TABLE moves (id VARCHAR(40) NOT NULL, n INTEGER NOT NULL)"))
 
-    def cache(self, function: Any) -> AsyncCache[int]:
+    def cache(self, function: Any, attempts: int = 10) -> AsyncCache[int]:
         """Whose sink calls this."""
         strategy = WriteBack(
-            sink=AsyncSqlLogSink(self.engine, function), durability="memory", ttl=300.0, coalesce=False
+            sink=AsyncSqlLogSink(self.engine, function),
+            durability="memory",
+            ttl=300.0,
+            coalesce=False,
+            attempts=attempts,
         )
         return AsyncCache(self.called, int, strategy=strategy, tiers=[self.shared])
 
@@ -70,6 +76,95 @@ def ended(how: str) -> Apply:
             await db.execute(text(how))
 
     return apply
+
+
+class Refusing:
+    """A cache whose function refuses a number as long as it is told to, and two of whose flushers work on the same entries."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.refuses = {1}
+        self.applied: list[int] = []
+        self.rig, self.cache = rig, rig.cache(self.apply, attempts=2)
+
+    async def apply(self, db: Any, changes: list[Change]) -> None:
+        if any(change.value in self.refuses for change in changes):
+            raise ValueError("it is refused")
+        await insert(db, changes)
+
+    async def __aenter__(self) -> Refusing:
+        await self.cache.create_tables()
+        for n in (1, 2):
+            await self.cache.put("k", n)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.cache.close()
+
+    @property
+    def sink(self) -> Any:
+        return self.cache.strategy.sink  # type: ignore[union-attr]
+
+    async def frozen(self) -> Callable[[], Awaitable[Any]]:
+        """A flusher that has claimed all, and writes when it is told; its lease is over."""
+        buffer: Any = self.cache.back._parts.buffer  # type: ignore[union-attr]
+        claims = await buffer.first(100, 0.05, 5.0, b"t" * 16)
+        changes = [change_in(one.record, self.cache.fetcher.parts.shaper) for one in claims.records]
+        await asleep(0.1)
+        return lambda: self.sink.flush(self.rig.called, claims.epoch, changes[:1])
+
+    async def parked(self) -> list[int]:
+        return sorted(one.value for one in await self.cache.parked())
+
+
+async def test_a_frozen_flusher_does_not_apply_what_another_has_parked(rig: Rig) -> None:
+    """Although the function accepts it by then, and nothing was applied after it."""
+    async with Refusing(rig) as bank:
+        bank.refuses = {1, 2}
+        wakes = await bank.frozen()
+        assert (await bank.cache.flush()).clean
+        assert await bank.parked() == [1, 2]
+        bank.refuses = set()
+        assert await wakes() == [Verdict.APPLIED]  # it is not new
+        assert rig.stands()[0] == []
+        assert await bank.cache.retry() == 2
+        assert (await bank.cache.flush()).clean
+        assert (rig.stands()[0], await bank.parked()) == ([1, 2], [])
+
+
+async def test_what_a_frozen_flusher_has_applied_is_not_parked(rig: Rig) -> None:
+    """It wakes after the last refusal, and before that is noted."""
+    async with Refusing(rig) as bank:
+        wakes, refuse = await bank.frozen(), bank.sink.refuse
+
+        async def late(*arguments: Any) -> bool:
+            bank.refuses = set()
+            await wakes()
+            return await refuse(*arguments)  # type: ignore[no-any-return]
+
+        bank.sink.refuse = late
+        assert (await bank.cache.flush()).clean
+        assert (rig.stands()[0], await bank.parked()) == ([1, 2], [])
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+async def test_a_flusher_that_dies_before_it_parks_loses_nothing(rig: Rig, where: str) -> None:
+    """The sink refuses the entry to the next one, who parks it; the function is not asked again."""
+    async with Refusing(rig) as bank:
+        buffer: Any = bank.cache.back._parts.buffer  # type: ignore[union-attr]
+        park, died = buffer.park_first, list[Any]()
+
+        async def dies(*arguments: Any) -> bool:
+            buffer.park_first = park
+            died.append(where)
+            if where == "after":
+                await park(*arguments)
+            bank.refuses = set()
+            raise TierDown("it died")
+
+        buffer.park_first = dies
+        assert (await bank.cache.flush(timeout=30.0)).clean
+        assert died
+        assert (rig.stands()[0], await bank.parked()) == ([2], [1])
 
 
 @pytest.mark.parametrize("how", ["commit", "rollback", "COMMIT", "ROLLBACK"])

@@ -4,7 +4,7 @@
 | step of a flush, in one transaction                  | what it is there for |
 |------------------------------------------------------|----------------------|
 | 1 the epoch's row, locked                            | an old epoch writes nothing; one flush at a time |
-| 2 the position: the last version that was applied    | what is at or below it was applied, or parked: it is left out |
+| 2 the position (`log_rules`)                         | what is at or below it was applied, and is left out, or was refused |
 | 3 the function, with what is left                    | the effect |
 | 4 the position, raised to the last of the changes    | committed with the effect, or not at all |
 
@@ -19,6 +19,7 @@
 
 1. Entries come in the order of their versions (`log_rules`), so one number tells what was applied. A retried entry has a new one.
 2. Whatever is raised, the transaction is rolled back: nothing was applied.
+3. An entry that the flusher gives up is refused for good before it is parked: steps 1, 2 and 4 of a flush, with the entry noted.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from sqlalchemy import MetaData, bindparam, select
+from sqlalchemy import MetaData, bindparam, select, update
 
+from regionkit.caching.back.log_rules import Position
 from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused
 from regionkit.caching.back.rules import EPOCH, Change, Verdict
 from regionkit.caching.back.sinks.epochs_sql import SinkUnits, SqlEpochs, check_cache
@@ -48,6 +50,7 @@ from regionkit.errors import ConfigurationError, RegionKitError
 
 __all__ = ["SqlLogSink"]
 
+REFUSED_BEFORE = "the sink has refused it for good; the flusher that was told ended before it was parked"
 HELD = "a flush commits the function's changes together with its position"
 TIMEOUT = 5.0
 """Seconds that a flush may take: a batch takes milliseconds, and a lock that lasts longer is worth a pause."""
@@ -109,7 +112,7 @@ class SqlLogSink:
             SinkDown: they are not, or it could not be looked at.
         """
         with self._units.read() as unit:
-            unit.native.execute(self._saying(unit).position, {"b_cache": ""})
+            self._saying(unit).read(unit.native, "")
 
     def _saying(self, unit: Any) -> _Statements:
         if self._said is None:
@@ -131,12 +134,10 @@ class SqlLogSink:
         check_cache(cache)
         with self._units.write() as unit:
             db, said = unit.native, self._saying(unit)
-            db.execute(said.epochs.at_least, {"cache": cache, "epoch": epoch})
-            latest = int((db.execute(said.epochs.latest, {"b_cache": cache})).scalar_one())
-            if latest > epoch:
-                raise SinkFenced(f"another flusher has epoch {latest} of cache {cache!r}, and this one {epoch}", latest)
-            position = int((db.execute(said.position, {"b_cache": cache})).scalar() or 0)
-            new = [change for change in changes if change.version > position]
+            position = said.locked(db, cache, epoch)
+            if any(position.is_refused(change.version) for change in changes):
+                raise SinkRefused(REFUSED_BEFORE)
+            new = [change for change in changes if position.is_new(change.version)]
             crash_point("sink.begun")
             if new:
                 self._apply(unit, new)
@@ -144,6 +145,26 @@ class SqlLogSink:
             crash_point("sink.written")
         # what an earlier epoch has put, a later put may have replaced that the buffer has lost since
         return [Verdict.SUPERSEDED if c.version // EPOCH < epoch else Verdict.APPLIED for c in changes]
+
+    def refuse(self, cache: str, epoch: int, version: int) -> bool:
+        """Note that a change is refused for good, before it is parked: no flusher applies it from now on.
+
+        Returns:
+            Whether it is refused: False where another flusher has applied it.
+
+        Raises:
+            SinkDown: nobody knows whether it was noted; `flush` tells.
+            SinkFenced: a later epoch was given out; nothing was noted.
+        """
+        check_cache(cache)
+        with self._units.write() as unit:
+            db, said = unit.native, self._saying(unit)
+            position = said.locked(db, cache, epoch)
+            refused = position.refuse(version)
+            if refused != position:
+                db.execute(said.raised, {"cache": cache, "version": refused.version})
+                db.execute(said.noted, {"b_cache": cache, "b_version": refused.refused})
+        return refused.is_refused(version)
 
     def _apply(self, unit: Any, changes: list[Change]) -> None:
         """Call the function with a list of its own: what it does to that changes nothing here."""
@@ -181,5 +202,24 @@ class _Statements:
     def __init__(self, namespace: str, server: str) -> None:
         table = wb_position(MetaData(), table_name(namespace, WB_POSITION.name))
         self.epochs = EpochStatements(namespace, server)
-        self.position = select(table.c.version).where(table.c.cache == bindparam("b_cache"))
+        mine = table.c.cache == bindparam("b_cache")
+        self.position = select(table.c.version, table.c.refused).where(mine)
         self.raised = rising(server, table, "version", plus=0)
+        self.noted = update(table).where(mine).values(refused=bindparam("b_version"))
+
+    def read(self, db: Any, cache: str) -> Position:
+        """Of a cache."""
+        row = (db.execute(self.position, {"b_cache": cache})).one_or_none()
+        return Position() if row is None else Position(row.version, row.refused or 0)
+
+    def locked(self, db: Any, cache: str, epoch: int) -> Position:
+        """Steps 1 and 2.
+
+        Raises:
+            SinkFenced: a later epoch was given out.
+        """
+        db.execute(self.epochs.at_least, {"cache": cache, "epoch": epoch})
+        latest = int((db.execute(self.epochs.latest, {"b_cache": cache})).scalar_one())
+        if latest > epoch:
+            raise SinkFenced(f"another flusher has epoch {latest} of cache {cache!r}, and this one {epoch}", latest)
+        return self.read(db, cache)
