@@ -29,7 +29,13 @@ FILES_FIX = (
 
 
 class Opening:
-    """Of one transaction. `members`: by participant. `savepoints`: those that are open."""
+    """Of one transaction.
+
+    Attributes:
+        members: by participant.
+        savepoints: those that are open.
+        lacking: branches that were asked for and did not open, by name and key: why. Without them it would commit in part.
+    """
 
     def __init__(self, ground: Ground, timeout: float, places: Places | None) -> None:
         self._ground = ground
@@ -38,6 +44,21 @@ class Opening:
         self._turn = Turn()
         self.members: dict[str, Member] = {}
         self.savepoints: list[Savepoint] = []
+        self.lacking: dict[tuple[str, str | None], str] = {}
+
+    def wanted(self, gtrid: str, name: str, key: str | None, deadline: Deadline, *, reading: bool) -> Member:
+        """`member`; a writing one that its server did not open is lacking until it is asked for again and opens."""
+        try:
+            member = self.member(gtrid, name, key, deadline, reading=reading)
+        except UsageError:
+            raise
+        except BaseException as error:
+            if not reading:
+                said = str(error).partition("\n")[0] or type(error).__name__
+                self.lacking[name, key] = f"branch {name!r} did not open, and the block went on without it: {said}"
+            raise
+        self.lacking.pop((name, key), None)
+        return member
 
     def member(self, gtrid: str, name: str, key: str | None, deadline: Deadline, *, reading: bool) -> Member:
         """The branch of a participant (of a session's transaction: of a store), opened unless it is.

@@ -28,7 +28,13 @@ FILES_FIX = (
 
 
 class AsyncOpening:
-    """Of one transaction. `members`: by participant. `savepoints`: those that are open."""
+    """Of one transaction.
+
+    Attributes:
+        members: by participant.
+        savepoints: those that are open.
+        lacking: branches that were asked for and did not open, by name and key: why. Without them it would commit in part.
+    """
 
     def __init__(self, ground: AsyncGround, timeout: float, places: AsyncPlaces | None) -> None:
         self._ground = ground
@@ -37,6 +43,21 @@ class AsyncOpening:
         self._turn = AsyncTurn()
         self.members: dict[str, AsyncMember] = {}
         self.savepoints: list[AsyncSavepoint] = []
+        self.lacking: dict[tuple[str, str | None], str] = {}
+
+    async def wanted(self, gtrid: str, name: str, key: str | None, deadline: Deadline, *, reading: bool) -> AsyncMember:
+        """`member`; a writing one that its server did not open is lacking until it is asked for again and opens."""
+        try:
+            member = await self.member(gtrid, name, key, deadline, reading=reading)
+        except UsageError:
+            raise
+        except BaseException as error:
+            if not reading:
+                said = str(error).partition("\n")[0] or type(error).__name__
+                self.lacking[name, key] = f"branch {name!r} did not open, and the block went on without it: {said}"
+            raise
+        self.lacking.pop((name, key), None)
+        return member
 
     async def member(self, gtrid: str, name: str, key: str | None, deadline: Deadline, *, reading: bool) -> AsyncMember:
         """The branch of a participant (of a session's transaction: of a store), opened unless it is.

@@ -3,34 +3,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from regionkit.transactions.members import Member
 
 __all__ = ["Savepoint"]
 
 
+class _Opening(Protocol):
+    members: dict[str, Member]
+    savepoints: list[Savepoint]
+    lacking: dict[tuple[str, str | None], str]
+
+
 class Savepoint:
     """Made by `Transaction.savepoint`. What its block raises undoes what the block did, and is raised on; so does what a
-    session refuses at the block's end. Statements that it deferred, and calls for the commit, are forgotten then.
+    session refuses at the block's end. Statements that it deferred, calls for the commit, and branches that it lacked are
+    forgotten then.
 
     Args:
-        members: branches that are open.
-        standing: savepoints that are, from the outermost on: a branch that opens later joins them.
+        opening: branches that are open; savepoints that are, from the outermost on: a branch that opens later joins them.
         calls: what is to be called once COMMIT is decided.
         doom: the transaction can no longer commit, and why.
     """
 
     def __init__(
         self,
-        members: Mapping[str, Member],
-        standing: list[Savepoint],
+        opening: _Opening,
         calls: list[Callable[[], Any]],
         doom: Callable[[str], None],
     ) -> None:
-        self._members = members
-        self._standing = standing
+        self._opening = opening
+        self._lacked: dict[tuple[str, str | None], str] = {}
         self._calls = calls
         self._called = len(calls)
         self._doom = doom
@@ -42,13 +47,14 @@ class Savepoint:
 
     def __enter__(self) -> None:
         self._called = len(self._calls)
-        for member in self._members.values():
+        self._lacked = dict(self._opening.lacking)
+        for member in self._opening.members.values():
             if not member.reading:
                 self.join(member)
-        self._standing.append(self)
+        self._opening.savepoints.append(self)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._standing.remove(self)
+        self._opening.savepoints.remove(self)
         if error is not None:
             self._undo()
             return
@@ -62,6 +68,8 @@ class Savepoint:
 
     def _undo(self) -> None:
         del self._calls[self._called :]
+        self._opening.lacking.clear()
+        self._opening.lacking.update(self._lacked)
         for member, deferred, _ in self._joined:
             del member.deferred[deferred:]
         self._each(lambda nested: nested.rollback(), "undone")

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from regionkit.transactions.members_async import AsyncMember
 
 __all__ = ["AsyncSavepoint"]
 
 
+class _Opening(Protocol):
+    members: dict[str, AsyncMember]
+    savepoints: list[AsyncSavepoint]
+    lacking: dict[tuple[str, str | None], str]
+
+
 class AsyncSavepoint:
     """Made by `AsyncTransaction.savepoint`. What its block raises undoes what the block did, and is raised on; so does what a
-    session refuses at the block's end. Statements that it deferred, and calls for the commit, are forgotten then.
+    session refuses at the block's end. Statements that it deferred, calls for the commit, and branches that it lacked are
+    forgotten then.
 
     Args:
-        members: branches that are open.
-        standing: savepoints that are, from the outermost on: a branch that opens later joins them.
+        opening: branches that are open; savepoints that are, from the outermost on: a branch that opens later joins them.
         calls: what is to be called once COMMIT is decided.
         doom: the transaction can no longer commit, and why.
     """
 
     def __init__(
         self,
-        members: Mapping[str, AsyncMember],
-        standing: list[AsyncSavepoint],
+        opening: _Opening,
         calls: list[Callable[[], Any]],
         doom: Callable[[str], None],
     ) -> None:
-        self._members = members
-        self._standing = standing
+        self._opening = opening
+        self._lacked: dict[tuple[str, str | None], str] = {}
         self._calls = calls
         self._called = len(calls)
         self._doom = doom
@@ -41,13 +46,14 @@ class AsyncSavepoint:
 
     async def __aenter__(self) -> None:
         self._called = len(self._calls)
-        for member in self._members.values():
+        self._lacked = dict(self._opening.lacking)
+        for member in self._opening.members.values():
             if not member.reading:
                 await self.join(member)
-        self._standing.append(self)
+        self._opening.savepoints.append(self)
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._standing.remove(self)
+        self._opening.savepoints.remove(self)
         if error is not None:
             await self._undo()
             return
@@ -61,6 +67,8 @@ class AsyncSavepoint:
 
     async def _undo(self) -> None:
         del self._calls[self._called :]
+        self._opening.lacking.clear()
+        self._opening.lacking.update(self._lacked)
         for member, deferred, _ in self._joined:
             del member.deferred[deferred:]
         await self._each(lambda nested: nested.rollback(), "undone")

@@ -1,7 +1,8 @@
 # Generated from transaction_async.py by scripts/twins.py. Do not edit.
 """One global transaction, as its user holds it: a block whose work in several databases commits everywhere or nowhere.
 
-1. A branch opens at its first use and stays open until the decision; one that is declared reading too.
+1. A branch opens at its first use and stays open until the decision; one that is declared reading too. One that its server did
+   not open is lacking: nothing commits, unless it opens later, or a savepoint has undone the work that asked for it.
 2. What the block raises rolls everything back and is raised on, as it is; where it is a server's that may pass (`passing`), a
    note says so. What the end of the block raises says what became of it: TransactionAborted, TransactionInDoubt,
    HeuristicOutcome. A block that ends without an error has committed.
@@ -122,7 +123,7 @@ class Transaction:
     def savepoint(self) -> Savepoint:
         """A block inside: what it raises undoes what it did in every branch, and is raised on; the transaction goes on."""
         self._require("used")
-        return Savepoint(self._members, self._opening.savepoints, self._on_committed, self.doom)
+        return Savepoint(self._opening, self._on_committed, self.doom)
 
     def doom(self, why: str = "it was doomed") -> None:
         """Whatever follows, it is rolled back; the end of the block raises TransactionAborted (not retryable)."""
@@ -266,6 +267,8 @@ class Transaction:
 
     def _flush(self) -> str:
         """Send what sessions hold, until none holds anything; why it cannot commit, "" if it can."""
+        for lack in self._opening.lacking.values():
+            return lack
         writing = [one.branch for one in self._members.values() if not one.reading]
         for _ in range(FLUSHES):
             doomed = [f"{name}: {one.branch.doomed}" for name, one in self._members.items() if one.branch.doomed]
@@ -361,7 +364,7 @@ class Transaction:
             raise UsageError(
                 "a branch was opened after the transaction manager was closed.", fix="close it after the block."
             )
-        return self._opening.member(self.gtrid, name, key, self._deadline, reading=read_only)
+        return self._opening.wanted(self.gtrid, name, key, self._deadline, reading=read_only)
 
     def _leave(self) -> None:
         """Say to the session of a kit what was committed in its stores, in the task (thread) that it is used in."""

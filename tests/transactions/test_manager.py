@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from regionkit.core.events import set_crash_hook
 from regionkit.errors import (
     ConfigurationError,
     HeuristicOutcome,
+    RegionKitError,
     RegionUnavailable,
     TransactionAborted,
     TransactionInDoubt,
@@ -172,6 +174,34 @@ def test_a_branch_whose_statement_failed_cannot_commit() -> None:
                 with pytest.raises(TransactionRolledBack):
                     session["moved"] = 2
     assert rig.payments.data["moved"] == other.gtrid
+
+
+@pytest.mark.parametrize("fault", ["refuse", "lose"])
+def test_a_branch_that_did_not_open_is_not_left_out(fault: Any) -> None:
+    """The block caught the error and went on: it would commit in part."""
+    rig = MemoryRig()
+    rig.payments.faults.plan("begin", fault)
+    with pytest.raises(TransactionAborted, match="'payments' did not open") as caught:
+        with rig.tm.begin() as tx:
+            (tx.session("accounts"))["moved"] = tx.gtrid
+            with contextlib.suppress(Exception):
+                tx.session("payments")
+    assert caught.value.retryable
+    assert (rig.committed, rig.decisions) == ([False, False], [])
+
+
+def test_a_branch_that_opened_in_the_end_is_not_lacking() -> None:
+    """The block asked again; or what asked for it was a reader, or a mistake."""
+    rig = MemoryRig()
+    rig.payments.faults.plan("begin", "refuse", "refuse")
+    with rig.tm.begin() as tx:
+        for refused in ({"read_only": True}, {}):
+            with pytest.raises(RegionKitError):
+                tx.session("payments", **refused)
+        with pytest.raises(UsageError, match="no participant"):
+            tx.session("payment")
+        write(tx)
+    assert rig.committed == [True, True]
 
 
 def test_doomed() -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from regionkit.backends.sql.bridge import drive
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
-from regionkit.errors import HeuristicOutcome, TransactionAborted, UsageError
+from regionkit.errors import HeuristicOutcome, RegionUnavailable, TransactionAborted, UsageError
 from regionkit.transactions.logs.file import FileDecisionLog
 from regionkit.transactions.logs.sql import SqlDecisionLog
 from regionkit.transactions.manager import TransactionManager
@@ -50,8 +50,10 @@ class Bank(BankRig):
             self.log: Any = FileDecisionLog(folder / "decisions", unsafe_place=True)
         else:
             self.log = SqlDecisionLog(self.engines["payments"], unsafe_async_replica=True)
-        both = {n: participant_of(n, e, namespace="shop", unsafe_no_flush=True) for n, e in self.engines.items()}
-        self.tm = TransactionManager(namespace="shop", log=self.log, participants=both)
+        self.participants = {
+            n: participant_of(n, e, namespace="shop", unsafe_no_flush=True) for n, e in self.engines.items()
+        }
+        self.tm = TransactionManager(namespace="shop", log=self.log, participants=self.participants)
 
     @property
     def prepared(self) -> int:
@@ -177,6 +179,30 @@ def test_a_savepoint_over_all_branches(bank: Bank) -> None:
                 session.add(Account(id=3, total=1))
                 session.flush()
     assert bank.rows == ([1, 3], [3])
+
+
+def test_a_savepoint_contains_a_branch_that_did_not_open(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What asked for it is undone, so nothing is committed in part; elsewhere it dooms the transaction."""
+    away = RegionUnavailable("payments is away")
+
+    def begin(*_: Any) -> Any:
+        raise away
+
+    monkeypatch.setattr(bank.participants["payments"], "begin", begin)
+    with bank.tm.begin() as tx:
+        (tx.session("accounts")).add(Account(id=1, total=1))
+        with pytest.raises(RegionUnavailable):
+            with tx.savepoint():
+                both(tx, 2)
+    assert bank.rows == ([1], [])
+    with pytest.raises(TransactionAborted, match="payments is away") as caught:
+        with bank.tm.begin() as tx:
+            (tx.session("accounts")).add(Account(id=3, total=1))
+            with tx.savepoint():
+                with pytest.raises(RegionUnavailable):
+                    tx.session("payments")
+    assert caught.value.retryable
+    assert bank.rows == ([1], [])
 
 
 def test_what_was_put_off_in_a_savepoint_goes_with_it(bank: Bank) -> None:

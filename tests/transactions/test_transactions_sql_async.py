@@ -14,7 +14,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from regionkit.backends.sql.bridge_async import adrive
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
-from regionkit.errors import HeuristicOutcome, TransactionAborted, UsageError
+from regionkit.errors import HeuristicOutcome, RegionUnavailable, TransactionAborted, UsageError
 from regionkit.transactions.logs.file_async import AsyncFileDecisionLog
 from regionkit.transactions.logs.sql_async import AsyncSqlDecisionLog
 from regionkit.transactions.manager_async import AsyncTransactionManager
@@ -49,8 +49,10 @@ class AsyncBank(AsyncBankRig):
             self.log: Any = AsyncFileDecisionLog(folder / "decisions", unsafe_place=True)
         else:
             self.log = AsyncSqlDecisionLog(self.engines["payments"], unsafe_async_replica=True)
-        both = {n: participant_of(n, e, namespace="shop", unsafe_no_flush=True) for n, e in self.engines.items()}
-        self.tm = AsyncTransactionManager(namespace="shop", log=self.log, participants=both)
+        self.participants = {
+            n: participant_of(n, e, namespace="shop", unsafe_no_flush=True) for n, e in self.engines.items()
+        }
+        self.tm = AsyncTransactionManager(namespace="shop", log=self.log, participants=self.participants)
 
     @property
     def prepared(self) -> int:
@@ -176,6 +178,32 @@ async def test_a_savepoint_over_all_branches(bank: AsyncBank) -> None:
                 session.add(Account(id=3, total=1))
                 await session.flush()
     assert bank.rows == ([1, 3], [3])
+
+
+async def test_a_savepoint_contains_a_branch_that_did_not_open(
+    bank: AsyncBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What asked for it is undone, so nothing is committed in part; elsewhere it dooms the transaction."""
+    away = RegionUnavailable("payments is away")
+
+    async def begin(*_: Any) -> Any:
+        raise away
+
+    monkeypatch.setattr(bank.participants["payments"], "begin", begin)
+    async with bank.tm.begin() as tx:
+        (await tx.session("accounts")).add(Account(id=1, total=1))
+        with pytest.raises(RegionUnavailable):
+            async with tx.savepoint():
+                await both(tx, 2)
+    assert bank.rows == ([1], [])
+    with pytest.raises(TransactionAborted, match="payments is away") as caught:
+        async with bank.tm.begin() as tx:
+            (await tx.session("accounts")).add(Account(id=3, total=1))
+            async with tx.savepoint():
+                with pytest.raises(RegionUnavailable):
+                    await tx.session("payments")
+    assert caught.value.retryable
+    assert bank.rows == ([1], [])
 
 
 async def test_what_was_put_off_in_a_savepoint_goes_with_it(bank: AsyncBank) -> None:
