@@ -18,7 +18,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from consumer_effects import RedisEffects, effects_of
+from consumer_effects import effects_of
 from sqlalchemy import create_engine
 
 from regionkit.messaging.consumer import Consumer
@@ -27,8 +27,6 @@ from regionkit.testing import crash_points
 
 LEASE = 0.6
 WORKERS = 2
-IDLE = 1.0
-"""Seconds, above the lease: what a dead one had has come to another one by then."""
 CELL_WITHIN = 120.0
 
 
@@ -64,8 +62,7 @@ def consume(cell: dict[str, Any], *, dies: bool, chance: random.Random) -> dict[
     inbox = effects.inbox()
     if cell.get("without_inbox"):
         effects.forget_claims(inbox)
-    order: Any = None if isinstance(effects, RedisEffects) else "key"
-    consumer = Consumer(source_of(cell), inbox=inbox, order=order, concurrency=4, gap_wait=30.0)
+    consumer = Consumer(source_of(cell), inbox=inbox, order=effects.order, concurrency=4, gap_wait=30.0)
 
     def inside() -> None:
         if cell["point"] == "in the effect":
@@ -75,7 +72,7 @@ def consume(cell: dict[str, Any], *, dies: bool, chance: random.Random) -> dict[
 
     effects.register(consumer, inside)
     with crash_points({cell["point"]: strike}):
-        return asdict(consumer.run(until_idle=IDLE))
+        return asdict(consumer.run(until_idle=effects.idle))
 
 
 def fork(cell: dict[str, Any], seed: int, *, dies: bool) -> tuple[int, int]:

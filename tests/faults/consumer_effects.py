@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import msgspec
 import pymongo
 import redis
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
+from cassandra.policies import DCAwareRoundRobinPolicy
 from sqlalchemy import create_engine, text
 
 from regionkit.messaging.delivery import Judged, Verdict
+from regionkit.messaging.inboxes.cassandra import CassandraInbox
 from regionkit.messaging.inboxes.mongo import MongoInbox
 from regionkit.messaging.inboxes.redis import RedisInbox
 from regionkit.messaging.inboxes.sql import SqlInbox
+from regionkit.topology import server_url
 
 __all__ = ["effects_of"]
 
@@ -28,6 +34,10 @@ Strike = Callable[[], None]
 
 class SqlEffects:
     """In the transaction of a `SqlInbox`."""
+
+    order: Any = "key"
+    idle = 1.0
+    """Seconds, above the leases: what a dead one had has come to another one by then."""
 
     def __init__(self, url: str) -> None:
         self._engine = create_engine(url)
@@ -77,6 +87,8 @@ class SqlEffects:
 class MongoEffects:
     """In the transaction of a `MongoInbox`. An entry of the ledger has the account's number as its place."""
 
+    order, idle = SqlEffects.order, SqlEffects.idle
+
     forget_claims = staticmethod(SqlEffects.forget_claims)
 
     def __init__(self, url: str) -> None:
@@ -119,6 +131,8 @@ class MongoEffects:
 class RedisEffects:
     """In the script of a `RedisInbox`, whose cases are in SQLite. It keeps no order of keys."""
 
+    order, idle = None, SqlEffects.idle
+
     def __init__(self, url: str, hospital: str, prefix: str) -> None:
         self._client = redis.Redis.from_url(url)
         self._hospital = create_engine(hospital)
@@ -160,9 +174,101 @@ class RedisEffects:
         self._hospital.dispose()
 
 
+class OutsideEffects:
+    """At a provider, which notes each call by its key and can be asked: a file of SQLite. The inbox keeps claims with leases."""
+
+    idle = 2.5
+    lease = 1.0
+
+    def __init__(self, cell: dict[str, Any]) -> None:
+        self._url, self._kind = cell["inbox"], cell["inbox"].partition(":")[0].partition("+")[0]
+        self._hospital, self._provider = create_engine(cell["hospital"]), create_engine(cell["provider"])
+        self.order: Any = "key" if self._kind in ("postgresql", "mongodb") else None
+        self._opened = ExitStack()
+
+    def inbox(self) -> Any:
+        """A new one."""
+        match self._kind:
+            case "postgresql":
+                engine = create_engine(self._url)
+                self._opened.callback(engine.dispose)
+                return SqlInbox(engine)
+            case "mongodb":
+                return MongoInbox(self._opened.enter_context(pymongo.MongoClient(self._url)).get_default_database())
+            case "redis":
+                return RedisInbox(redis.Redis.from_url(self._url), hospital=self._hospital)
+            case _:
+                return CassandraInbox(self._opened.enter_context(cassandra_session(self._url)), hospital=self._hospital)
+
+    def prepare(self, keys: list[str]) -> None:
+        """The provider's book."""
+        with self._provider.begin() as db:
+            db.execute(text(f"CREATE TABLE calls ({SERIAL['sqlite']}, id VARCHAR(80), k VARCHAR(40), n INTEGER)"))
+
+    def register(self, consumer: Any, strike: Strike) -> None:
+        """The handler; `strike` is called when the provider has done it."""
+
+        def resolve(message: Any, context: Any) -> str:
+            with self._provider.connect() as db:
+                said = {"id": context.idempotency_key}
+                return "yes" if db.execute(text("SELECT 1 FROM calls WHERE id = :id"), said).first() else "no"
+
+        @consumer.handler("moved", effect="external", lease=self.lease, resolve=resolve)  # type: ignore[untyped-decorator]
+        def apply(message: Any, context: Any) -> None:
+            context.check_fence()
+            with self._provider.begin() as db:
+                said = {"id": context.idempotency_key, **message.payload}
+                db.execute(text("INSERT INTO calls (id, k, n) VALUES (:id, :k, :n)"), said)
+            strike()
+
+    def applied(self) -> tuple[dict[str, list[int]], dict[str, int]]:
+        """By key: the calls, each where it came first, and how many there were."""
+        found: dict[str, list[int]] = {}
+        counts: Counter[str] = Counter()
+        with self._provider.connect() as db:
+            for key, n in db.execute(text("SELECT k, n FROM calls ORDER BY seq")):
+                counts[key] += 1
+                if n not in found.setdefault(key, []):
+                    found[key].append(n)
+        return found if self.order else {key: sorted(numbers) for key, numbers in found.items()}, dict(counts)
+
+    @staticmethod
+    def forget_claims(inbox: Any) -> None:
+        """Each copy has a record of its own."""
+        claims = inbox.records.claims
+        claim, step = claims.claim, claims.step
+
+        def own(wish: Any) -> Any:
+            return msgspec.structs.replace(wish, id=wish.owner)
+
+        claims.claim = lambda wish, **more: claim(own(wish), **more)
+        claims.step = lambda what, wish, *more, **options: step(what, own(wish), *more, **options)
+
+    def close(self) -> None:
+        """Its connections."""
+        self._opened.close()
+        self._provider.dispose()
+        self._hospital.dispose()
+
+
+@contextmanager
+def cassandra_session(url: str) -> Iterator[Any]:
+    """In a keyspace of a cluster, with its first data centre at hand."""
+    found = server_url("cassandra", url)
+    hosts, port = [host for host, _ in found.hosts], found.hosts[0][1]
+    profile = ExecutionProfile(load_balancing_policy=DCAwareRoundRobinPolicy("us-east-1"))
+    cluster = Cluster(hosts, port=port, execution_profiles={EXEC_PROFILE_DEFAULT: profile})
+    try:
+        yield cluster.connect(found.database)
+    finally:
+        cluster.shutdown()
+
+
 def effects_of(cell: dict[str, Any]) -> Any:
     """Those of a cell, by the address of its inbox."""
     url = cell["inbox"]
+    if cell.get("provider"):
+        return OutsideEffects(cell)
     if url.startswith("redis:"):
         return RedisEffects(url, cell["hospital"], cell["prefix"])
     return (MongoEffects if url.startswith("mongodb:") else SqlEffects)(url)

@@ -36,6 +36,8 @@ POINTS = (
 )
 SOURCES = ("redis", "postgresql", "mariadb", "sqlite")
 INBOXES = ("sqlite", "postgresql", "mariadb", "mongo", "redis")
+OUTSIDE = ("postgresql", "mongo", "redis", "cassandra")
+"""Inboxes that claim calls of a provider: the fewest servers that cover each way to keep a claim."""
 SOME = {
     "mongo": ("in the effect", "message.committed"),
     "redis": ("in the effect", "message.handled", "message.committed"),
@@ -44,6 +46,8 @@ SOME = {
 WHOLE = os.environ.get("REGIONKIT_MESSAGING") == "whole"
 KEYS = 12
 MESSAGES = 1200 if WHOLE else 240
+CALLS = 240 if WHOLE else 96
+"""Messages of a cell whose effect is outside: each has a lease to wait for when its consumer dies."""
 KILLS = 12 if WHOLE else 5
 CELL = 400 if WHOLE else 120
 """Seconds for a cell, its servers included."""
@@ -84,11 +88,22 @@ def url_of(request: pytest.FixtureRequest, data_path: Path) -> Callable[[str, st
             replicas = request.getfixturevalue("mongo")
             request.getfixturevalue("short_transactions")
             return str(replicas.url_for(replicas.database()))
+        if server == "cassandra":
+            return str(request.getfixturevalue("cassandra_store_rig").url)
         given = request.getfixturevalue("pg" if server == "postgresql" else "mariadb")
         url: str = given.primary.url_for(given.database())
         return url
 
     return make
+
+
+def cells_outside() -> list[Any]:
+    """All of them; or the call itself on each inbox, and the step after it."""
+    points = (*POINTS, "message.completed")
+    places = [*itertools.product(("in the effect",), OUTSIDE), ("message.completed", "redis")]
+    some = [(point, SOURCES[number % len(SOURCES)], inbox) for number, (point, inbox) in enumerate(places)]
+    made = list(itertools.product(points, SOURCES, OUTSIDE)) if WHOLE else some
+    return [pytest.param(*one, marks=[pytest.mark.cassandra] if "cassandra" in one else []) for one in made]
 
 
 def prepared(cell: dict[str, Any]) -> None:
@@ -103,6 +118,11 @@ def prepared(cell: dict[str, Any]) -> None:
     effects.close()
 
 
+def messages(cell: dict[str, Any]) -> int:
+    """How many a cell has."""
+    return CALLS if "provider" in cell else MESSAGES
+
+
 def published(cell: dict[str, Any]) -> None:
     """All messages, in the order of their keys."""
     from consumer_children import source_of
@@ -111,7 +131,7 @@ def published(cell: dict[str, Any]) -> None:
     if hasattr(source, "create_tables"):
         source.create_tables()
     sent = []
-    for n in range(1, MESSAGES // KEYS + 1):
+    for n in range(1, messages(cell) // KEYS + 1):
         sent += [numbers.message(f"k{key}", {"k": f"k{key}", "n": n}) for key in range(KEYS)]
     assert all(answer.confirmed for answer in source.publish(sent, deadline))
     source.close()
@@ -129,7 +149,7 @@ def applied(told: dict[str, Any]) -> tuple[dict[str, list[int]], dict[str, int]]
 
 def cases(told: dict[str, Any]) -> str:
     """What is in the hospital, and what is held: for people."""
-    if told["inbox"].startswith("mongodb:"):
+    if told["inbox"].startswith("mongodb:") or "provider" in told:
         return ""
     engine = create_engine(told["hospital"] if told["inbox"].startswith("redis:") else told["inbox"])
     with engine.connect() as db:
@@ -148,7 +168,7 @@ def run_cell(point: str, source: str, inbox: str, url_of: Callable[[str, str], s
         "source": source,
         "inbox": url,
         "hospital": url_of("sqlite", "hospital"),
-        "prefix": f"cell{POINTS.index(point)}_{os.getpid()}",
+        "prefix": f"cell{crc32(point.encode())}_{os.getpid()}",
         "seed": crc32(f"{point} {inbox}".encode()),
         "kills": KILLS,
         **more,
@@ -198,6 +218,35 @@ def address(source: str, url_of: Callable[[str, str], str], request: pytest.Fixt
     with redis.Redis.from_url(url) as client:
         client.flushall()
     return f"redis {url}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("point", "source", "inbox"), cells_outside())
+@pytest.mark.timeout(CELL)
+def test_calls_of_a_killed_consumer_are_made_and_known(
+    point: str, source: str, inbox: str, url_of: Callable[[str, str], str], request: pytest.FixtureRequest
+) -> None:
+    """FENCED_AT_LEAST_ONCE: each call reaches the provider, in order where there is one; one that was repeated has its key."""
+    provider = url_of("sqlite", "provider")
+    told = run_cell(point, address(source, url_of, request), inbox, url_of, provider=provider)
+    ledger, counts = applied(told)
+    expected = list(range(1, CALLS // KEYS + 1))
+    assert ledger == {f"k{key}": expected for key in range(KEYS)}, told
+    repeated = sum(counts.values()) - CALLS
+    assert repeated <= told["kills"], f"{repeated} calls came twice: {told}"
+    assert told["kills"] >= (1 if point == "message.acknowledged" else KILLS)
+    print(f"{told['kills']} kills, {told.get('duplicates', 0)} duplicates, {repeated} calls repeated")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(CELL)
+@pytest.mark.redis
+def test_without_claims_calls_are_repeated(url_of: Callable[[str, str], str], request: pytest.FixtureRequest) -> None:
+    """The rig sees what it is there for."""
+    more = {"provider": url_of("sqlite", "provider"), "without_inbox": True}
+    told = run_cell("message.completed", address("redis", url_of, request), "redis", url_of, **more)
+    _, counts = applied(told)
+    assert sum(counts.values()) > CALLS, told
 
 
 @pytest.mark.slow
