@@ -45,9 +45,9 @@ campaign-sessions: tools ## 10,000 writes, each read back by another process ove
 campaign-caching: tools ## caches beside copies that lag by 0, 30, 200 and 1,000 ms, half a minute each
 	@REGIONKIT_CACHE_LAGS=0,0.03,0.2,1 REGIONKIT_CACHE_SECONDS=30 $(BIN)/python -m pytest -s tests/caching/test_races.py
 
-campaign-messaging: tools ## consumers killed in every cell, relays under 20,000 events, a poison message among 10,000
-	@REGIONKIT_MESSAGING=whole REGIONKIT_OUTBOX_EVENTS=20000 REGIONKIT_POISON_AMONG=10000 $(BIN)/python -m pytest -s \
-	  tests/faults/test_consumer_killed.py tests/messaging/test_relay_kills.py tests/messaging/test_relay_snapshot.py \
+campaign-messaging: tools ## consumers killed in every cell, relays under 20,000 events, a poison message among 10,000, 100,000 messages that come twice, late or damaged
+	@REGIONKIT_MESSAGING=whole REGIONKIT_OUTBOX_EVENTS=20000 REGIONKIT_POISON_AMONG=10000 REGIONKIT_CHAOS_MESSAGES=100000 $(BIN)/python -m pytest -s \
+	  tests/faults/test_consumer_killed.py tests/messaging/test_chaos.py tests/messaging/test_relay_kills.py tests/messaging/test_relay_snapshot.py \
 	  tests/cli/test_hospital.py tests/messaging/test_hospital.py tests/messaging/test_hospital_async.py
 
 campaign-transactions: tools ## 100,000 coordinators killed at every step and at random, over each pair of databases

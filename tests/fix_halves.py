@@ -39,9 +39,10 @@ HALVES = {  # by folder and module
     "messaging/test_transaction": Half(in_asyncio=("postgresql",), in_threads=("mariadb",)),
     "messaging/test_batches": Half(in_asyncio=("postgresql", "mariadb")),  # as `fix_threads` has it
     **dict.fromkeys(  # threads have it by `fix_threads`
-        (f"messaging/test_{name}" for name in ("chaos", "consumer", "hospital", "outbox", "relay")),
+        (f"messaging/test_{name}" for name in ("consumer", "hospital", "outbox", "relay")),
         Half(in_threads=("mysql",)),
     ),
+    "messaging/test_chaos": Half(in_threads=("mysql", "sqlite")),
     "backends/sql/test_block_settings": Half(in_asyncio=("postgresql",)),  # threads have MariaDB, by `fix_mysql`
     "caching/test_write_through": Half(in_asyncio=("postgresql",)),  # threads have MariaDB
     "caching/test_homes_source": Half(in_threads=("postgresql",), in_asyncio=("sqlite",)),
