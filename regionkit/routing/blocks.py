@@ -75,7 +75,6 @@ class Block(Acquisition, Generic[H]):
     def __enter__(self) -> H:
         store, request_class = self.store, self._class
         kind = request_class.request.kind
-        session = self._session
         if self.deadline is not None:
             raise UsageError(
                 "a block was opened twice.",
@@ -86,6 +85,7 @@ class Block(Acquisition, Generic[H]):
         if self._locate is not None and self._share is not None:
             store = self.store = self._locate(self.deadline)
             request_class = self._class = self._share(store)
+        session = self._session
         session.opening(self)
         self._owner = owner()
         watch = store.hooks.watch
@@ -274,14 +274,14 @@ class Block(Acquisition, Generic[H]):
 
     def _closed(self, error: BaseException | None) -> None:
         handle, decision, checkout = self._handle, self.decision, self._checkout
-        session = self._session
         try:
             if handle is not None:
                 if checkout is not None:
                     self._remember(error)
                 handle.close()
         finally:
-            session.closed(self)
+            self._session.closed(self)
+            del self._session  # which holds its last block: the two would be left to the collector
             if checkout is not None:
                 assert decision is not None
                 try:

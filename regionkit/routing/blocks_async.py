@@ -74,7 +74,6 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
     async def __aenter__(self) -> H:
         store, request_class = self.store, self._class
         kind = request_class.request.kind
-        session = self._session
         if self.deadline is not None:
             raise UsageError(
                 "a block was opened twice.",
@@ -85,6 +84,7 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
         if self._locate is not None and self._share is not None:
             store = self.store = await self._locate(self.deadline)
             request_class = self._class = self._share(store)
+        session = self._session
         session.opening(self)
         self._owner = aowner()
         watch = store.hooks.watch
@@ -273,14 +273,14 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
 
     async def _closed(self, error: BaseException | None) -> None:
         handle, decision, checkout = self._handle, self.decision, self._checkout
-        session = self._session
         try:
             if handle is not None:
                 if checkout is not None:
                     self._remember(error)
                 await handle.close()
         finally:
-            session.closed(self)
+            self._session.closed(self)
+            del self._session  # which holds its last block: the two would be left to the collector
             if checkout is not None:
                 assert decision is not None
                 try:

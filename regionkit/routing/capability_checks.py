@@ -39,8 +39,10 @@ def check_mode(store: str, can: Capabilities | None, mode: BlockMode) -> None:
     Raises:
         ConfigurationError: the store's backend has no such block.
     """
+    if can is None:
+        return
     for name in ("core", "snapshot", "transaction"):
-        if can is not None and getattr(mode, name) and name not in can.modes:
+        if getattr(mode, name) and name not in can.modes:
             there = f"{can.server} has {', '.join(f'{mode}=' for mode in sorted(can.modes)) or 'no such mode'}."
             always = name == "transaction" and can.transactions
             raise ConfigurationError(

@@ -24,6 +24,7 @@ from regionkit.facts.placement import HASHED_TABLE, Placement, placement_in, pla
 from regionkit.facts.request import BlockMode, Kind
 from regionkit.routing.call_checks import check_consistency, check_prefer
 from regionkit.routing.call_options import ReadOptions
+from regionkit.routing.capability_checks import check_mode
 from regionkit.routing.directory_async import AsyncHomeDirectory
 from regionkit.routing.hotkeys import EVERY, HotKeys
 from regionkit.routing.store_async import AsyncRoutedStore
@@ -60,7 +61,7 @@ class CallOptions(msgspec.Struct, frozen=True, gc=False):
         if self.prefer is not None:
             check_prefer(self.prefer)
         if mode.core or mode.snapshot or mode.transaction:
-            store.check_mode(mode)
+            check_mode(store.name, store.capabilities, mode)
         if self.kind is Kind.WRITE:
             return store.write_class
         return store.class_of(mode.consistency, self.on_stale, self.prefer, self.attributes)

@@ -43,8 +43,11 @@ __all__ = ["RegionSession"]
 T = TypeVar("T")
 
 _PLAIN = BlockMode()
+_CORE = BlockMode(core=True)
 _READ, _WRITE = CallOptions(Kind.READ, _PLAIN), CallOptions(Kind.WRITE, _PLAIN)
 """What a call asks for that names a store alone."""
+_CORE_READ, _CORE_WRITE = CallOptions(Kind.READ, _CORE), CallOptions(Kind.WRITE, _CORE)
+"""The same, for a Connection."""
 
 
 class RegionSession(BeginsTransactions, SharesWhatItSaw):
@@ -150,11 +153,15 @@ class RegionSession(BeginsTransactions, SharesWhatItSaw):
             UnknownHome: the key has no home.
             ConfigurationError: the store's backend has no such level or mode, or `prefer` names an unknown region.
         """
-        mode = _PLAIN
-        if core or snapshot or consistency is not SESSION:
+        asked = _CORE_READ if core else _READ
+        if (
+            snapshot
+            or consistency is not SESSION
+            or on_stale is not None
+            or prefer is not None
+            or self._state.attributes
+        ):
             mode = BlockMode(core=core, snapshot=snapshot, consistency=consistency)
-        asked = _READ
-        if mode is not _PLAIN or on_stale is not None or prefer is not None or self._state.attributes:
             asked = CallOptions(Kind.READ, mode, on_stale_steps(on_stale), prefer, self._state.attributes)
         return self._block(store, asked, timeout, key, home, unlocked)
 
@@ -189,8 +196,8 @@ class RegionSession(BeginsTransactions, SharesWhatItSaw):
             Fenced, NoEligibleEndpoint, ResidencyViolation: no endpoint may be written.
             UsageError, UnknownHome, ConfigurationError: as `read`.
         """
-        asked = _WRITE
-        if core or transaction:
+        asked = _CORE_WRITE if core else _WRITE
+        if transaction:
             asked = CallOptions(Kind.WRITE, BlockMode(core=core, transaction=transaction))
         return self._block(store, asked, timeout, key, home, unlocked)
 

@@ -18,13 +18,13 @@ from regionkit.core.events import EventHooks
 from regionkit.core.retry import RetryBudget, RetryPolicy
 from regionkit.errors import RegionUnavailable, ResidencyViolation
 from regionkit.facts.bookmark import OWNER_ONLY, Entry, source
-from regionkit.facts.consistency import Consistency, OnStale
+from regionkit.facts.consistency import ON_STALE, SESSION, Consistency, OnStale
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position
-from regionkit.facts.request import BlockMode, Kind, Request
+from regionkit.facts.request import Kind, Request
 from regionkit.routing import distance
 from regionkit.routing.block_errors import probe_error
-from regionkit.routing.capability_checks import check_level, check_mode
+from regionkit.routing.capability_checks import check_level
 from regionkit.routing.explain import Explanation
 from regionkit.routing.host_answers import EndpointAnswers
 from regionkit.routing.kept_history import KeptHistory
@@ -88,6 +88,7 @@ class AsyncRoutedStore:
         self.prefer = self.store.prefer
         self._classes: dict[object, RequestClass] = {}
         self.write_class = RequestClass(Request(kind=Kind.WRITE))
+        self._read_class: RequestClass | None = None
         self._state = _State(len(self.backends))
         for index, backend in enumerate(self.backends):
             if backend is not None:
@@ -136,6 +137,9 @@ class AsyncRoutedStore:
         Raises:
             ConfigurationError: a level that the store's backend does not have, or a region that the topology does not have.
         """
+        known = self._read_class
+        if known is not None and consistency is SESSION and on_stale is ON_STALE and prefer is None and not attributes:
+            return known
         key: object = (consistency, on_stale)
         if prefer is not None or attributes:
             prefer = prefer or self.prefer
@@ -158,15 +162,9 @@ class AsyncRoutedStore:
                 weights=prefer.weights,
             )
             found = self._classes[key] = RequestClass(request)
+            if key == (SESSION, ON_STALE):
+                self._read_class = found
         return found
-
-    def check_mode(self, mode: BlockMode) -> None:
-        """Whether a block may be asked for like this.
-
-        Raises:
-            ConfigurationError: the store's backend has no such block.
-        """
-        check_mode(self.name, self.capabilities, mode)
 
     @property
     def shards(self) -> tuple[AsyncRoutedStore, ...]:

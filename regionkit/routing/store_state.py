@@ -16,6 +16,7 @@ import msgspec
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import FOREVER
 from regionkit.core.events import EventHooks
+from regionkit.facts.consistency import Level
 from regionkit.facts.history import Lineage
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position, as_position, extended, reaches
@@ -38,13 +39,18 @@ MISSED_ROUNDS = 3
 
 
 class RequestClass:
-    """A request that many calls share, and the decision last made for it."""
+    """A request that many calls share.
 
-    __slots__ = ("decision", "request")
+    `known`: the decision last made for it, and the snapshot on which that stands. `compares`: it rests on positions of endpoints.
+    """
+
+    __slots__ = ("compares", "known", "request")
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.decision: Decision | None = None
+        self.known: tuple[Snapshot, Decision] | None = None
+        level = request.consistency.level
+        self.compares = request.kind is Kind.READ and (bool(request.entries) or level is Level.BOUNDED)
 
 
 class StoreState:
@@ -116,6 +122,8 @@ class StoreState:
             leaderless=store.leaderless,
             regions=frozenset(name for name, allowed in regions.items() if allowed),
         )
+        # two snapshots, of which the later one has more positions, and nothing else: each of our commits adds one
+        self._grown = self.snapshot, self.snapshot
 
     def renew(self) -> None:
         """After a fork: another thread of the parent may have held the lock; nobody was asked by this process, which holds no
@@ -135,12 +143,15 @@ class StoreState:
 
     def route(self, request_class: RequestClass) -> Decision:
         """The decision for a request class: the last one while it holds."""
-        decision = request_class.decision
-        if decision is not None and decision.snapshot is self.snapshot:
-            until = decision.valid_until
-            if until == FOREVER or self._clock.monotonic() < until:
+        snapshot, (first, last) = self.snapshot, self._grown
+        stands_on = first if last is snapshot and not request_class.compares else snapshot
+        known = request_class.known
+        if known is not None and known[0] is stands_on:
+            decision = known[1]
+            if decision.valid_until == FOREVER or self._clock.monotonic() < decision.valid_until:
                 return decision
-        decision = request_class.decision = self.decide(request_class.request)
+        decision = self.decide(request_class.request)
+        request_class.known = stands_on, decision
         return decision
 
     def observe(self, index: int, observation: Observation) -> None:
@@ -186,12 +197,15 @@ class StoreState:
         if position is None:
             return
         with self._lock:
-            e = self.snapshot.endpoints[index]
+            before = self.snapshot
+            e = before.endpoints[index]
             if e.observation is None or e.observation.reached is None or e.observation.incarnation != incarnation:
                 return
             if not reaches(e.observation.reached, position):
                 observation = msgspec.structs.replace(e.observation, reached=extended(e.observation.reached, position))
-                self.snapshot = replaced(self.snapshot, index, msgspec.structs.replace(e, observation=observation))
+                self.snapshot = replaced(before, index, msgspec.structs.replace(e, observation=observation))
+                first, last = self._grown
+                self._grown = (first if last is before else before), self.snapshot
 
     @property
     def uses(self) -> int:

@@ -23,6 +23,7 @@ from regionkit.embedded import MemoryRegions
 from regionkit.facts.consistency import ON_STALE
 from regionkit.facts.record import Record
 from regionkit.facts.request import BlockMode, Kind
+from regionkit.routing.capability_checks import check_mode
 from regionkit.routing.distance import probing
 from regionkit.topology import MemoryStore, Nearest
 
@@ -155,9 +156,9 @@ def test_a_class_is_made_once_for_equal_calls() -> None:
 def test_what_the_backend_can_not_do_is_refused_when_it_is_asked_for() -> None:
     """With what can."""
     with Near() as near:
-        near.store.check_mode(BlockMode(snapshot=True))
+        check_mode(near.store.name, near.store.capabilities, BlockMode(snapshot=True))
         with pytest.raises(ConfigurationError, match=r"core=True is not possible on memory.*postgresql"):
-            near.store.check_mode(BlockMode(core=True))
+            check_mode(near.store.name, near.store.capabilities, BlockMode(core=True))
 
 
 def test_an_endpoint_outside_the_residency_has_no_connection_to_give() -> None:

@@ -211,6 +211,22 @@ def test_a_commit_is_known_on_its_run_only() -> None:
     assert store.decide(entry).outcome is Outcome.USE
 
 
+def test_a_commit_leaves_decisions_that_compare_no_positions() -> None:
+    """Else each write would cost a decision more. Any other news, and what asks for a position, is decided anew."""
+    store, _ = ready("r0")
+    writes, reads = RequestClass(Request(kind=Kind.WRITE)), RequestClass(Request(entries=(Entry("h1", 1, 70),)))
+    written, waits = store.route(writes), store.route(reads)
+    store.reached(0, "run 1", 70)
+    store.reached(0, "run 1", 80)
+    assert store.route(writes) is written
+    assert (waits.outcome, store.route(reads).outcome) == (Outcome.WAIT, Outcome.USE)
+    store.probed(0, ok=False, reason="silent", left_at=0.0)
+    anew = store.route(writes)
+    assert anew is not written
+    store.reached(0, "run 1", 90)
+    assert store.route(writes) is anew
+
+
 def test_the_first_answer_of_a_new_owner_is_a_sample() -> None:
     """And a copy that follows the old one gets no bound from it."""
     store, clock = ready()

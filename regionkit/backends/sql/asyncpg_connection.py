@@ -20,7 +20,7 @@ import asyncpg
 
 from regionkit.backends.sql.asyncpg_tap import Tap
 from regionkit.backends.sql.driver import DriverState
-from regionkit.backends.sql.postgres_texts import BEGINNINGS, PROVED, RESTORE, TO_SAVEPOINT, UNLOCK
+from regionkit.backends.sql.postgres_texts import BEGINNINGS, TO_SAVEPOINT, restoring
 from regionkit.backends.sql.postgres_wire import WireResult
 from regionkit.contract.interrupted import interruption, keep_own
 from regionkit.core.deadline import Deadline
@@ -116,8 +116,7 @@ class AsyncBounded(DriverState, asyncpg.Connection):  # type: ignore[misc]  # as
     @property
     def restore(self) -> bytes:
         """Statements that put back what a block may have set, behind a semicolon."""
-        settings = "".join(f";SET {name}='{value}'" for name, value in self.settings.items()).encode()
-        return RESTORE + settings + UNLOCK + (PROVED if self.branch else b"")
+        return restoring(tuple(self.settings.items()), branch=self.branch)
 
     def is_restored(self, last: WireResult) -> bool:
         """Whether the last answer to `restore` says that nothing of the block is left."""

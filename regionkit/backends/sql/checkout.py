@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from regionkit.backends.sql.bridge import drive
 from regionkit.backends.sql.connection import BlockConnection
-from regionkit.backends.sql.driver import as_driver
 from regionkit.contract.guard import Guard
 from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.facts.observation import Observation
@@ -42,9 +41,9 @@ class SqlCheckout:
         self._deadline = deadline
         self.keeps = False
         self.connection = connection
-        pooled, connection.shown = connection.pooled, False
-        driver = self.driver = connection.driver = as_driver(pooled.dbapi_connection)
-        self.observation: Observation = pooled.info["observation"]
+        connection.shown, info = False, connection.pooled.info
+        driver = self.driver = connection.driver = info["driver"]
+        self.observation: Observation = info["observation"]
         driver.start(self, deadline)
 
     def observe(self, within: float = FOREVER) -> Observation:
@@ -78,7 +77,8 @@ class SqlCheckout:
             if driver.holder is self and not self.connection.closed:  # else the user gave it back himself
                 driver.settle()
                 try:
-                    self._restore()
+                    if self._kind is Kind.WRITE and driver.used and not driver.restored:
+                        self._restore()
                 except BaseException:
                     driver.dirty = True
                     drive(self._give_back)
@@ -99,12 +99,13 @@ class SqlCheckout:
         if connection.invalidated or connection.shown or self._unfit():
             return False
         handed = connection.handed
-        if driver.busy or (connection.in_transaction() and not (handed and reads)):
+        if not (handed and reads) and (driver.busy or connection.in_transaction()):
             return False
         driver.deadline = None
+        pooled = connection.pooled
         if handed or not reads:
             connection = connection.renewed()
-        connection.pooled.info["idle_since"] = self._endpoint.clock.monotonic()
+        pooled.info["idle_since"] = self._endpoint.clock.monotonic()
         kept.append(connection)
         return True
 
@@ -112,8 +113,7 @@ class SqlCheckout:
         """Put back what a write block set, where its end has not: it ended in a message of the block's own, or did not end."""
         driver, connection = self.driver, self.connection
         restore = getattr(connection.dialect, "restore", None)
-        done = self._kind is Kind.READ or not driver.used or driver.restored
-        if restore is None or done or connection.invalidated or self._unfit():
+        if restore is None or connection.invalidated or self._unfit():
             return
         under: Any = connection.pooled.dbapi_connection
         driver.dirty = driver.busy or not drive(restore, under)

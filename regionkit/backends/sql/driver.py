@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
-from regionkit.contract.processes import require_process
+from regionkit.contract.processes import inherited
 from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import DeadlineExceeded, TransactionRolledBack, UsageError
@@ -237,8 +237,8 @@ class DriverState:
         """
         if self.deadline is None:
             return None
-        if self.process:  # else it is being made
-            require_process(self.process)
+        if self.process and self.process != os.getpid():  # 0: it is being made
+            raise inherited()
         try:
             self.had = self.deadline.require(doing)
             return self.had
@@ -267,6 +267,8 @@ class DeadlinePassed:
 
 def as_driver(connection: Any) -> Any:
     """The driver's connection under the pool's proxy and SQLAlchemy's adapter, or the connection itself."""
+    if isinstance(connection, DriverState):
+        return connection
     inner = getattr(connection, "dbapi_connection", connection)
     inner = getattr(inner, "_connection", inner)  # SQLAlchemy's adapter for asyncio
     return getattr(inner, "_conn", inner)  # aiosqlite's thread holds sqlite3's

@@ -6,7 +6,6 @@ A block that runs no statement costs no connection.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +23,15 @@ from regionkit.facts.request import Kind
 from regionkit.topology import SessionOptions
 
 __all__ = ["SqlHandle"]
+
+
+def _over() -> Checkout:
+    """Where the connection of a block that has ended would come from."""
+    raise UsageError(
+        "a block was used after its end.",
+        why="its connection was given back with its end.",
+        fix="run statements inside the block.",
+    )
 
 
 class SqlHandle:
@@ -76,9 +84,12 @@ class SqlHandle:
 
     def begin(self, checkout: Checkout) -> None:
         """Take the connection now."""
-        drive(self._taken, checkout)
-        if self._core:
+        if self._snapshot:
+            drive(self._taken, checkout)
             connection = self.connection_now()
+        else:
+            connection = self._taken(checkout)
+        if self._core:
             connection.handed = True
             self.native = native_connection(self._engine, connection)
 
@@ -111,7 +122,7 @@ class SqlHandle:
             self._checkout.driver.finishing = True
             self._checkout.driver.require_held()
         if self._kind is Kind.READ:
-            if self.pending:
+            if self.session is not None and self.pending:
                 raise UsageError(
                     "a read block ended with changes pending in its session.",
                     why="reads run in autocommit on a read-only connection: the changes would be dropped in silence.",
@@ -153,7 +164,8 @@ class SqlHandle:
 
     def close(self) -> None:
         """Let go of everything but the checkout. What fails here was told by `finish` or `abort`, or harms nobody."""
-        with contextlib.suppress(Exception):
+        self._source = _over  # it is the block's own, which holds this handle: the two would be left to the collector
+        try:
             if self.session is not None:
                 self.session.routed = OVER
                 if self._connection is None:
@@ -162,6 +174,8 @@ class SqlHandle:
                     drive(self.session.close)
             elif self._snapshot and self._connection is not None and not self._connection.closed:
                 drive(self._connection.rollback)
+        except Exception:
+            return
 
     def message(self, statements: Sequence[Statement]) -> list[Answer]:
         """Several statements in one round trip, in the block's transaction."""

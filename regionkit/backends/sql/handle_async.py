@@ -5,7 +5,6 @@ A block that runs no statement costs no connection.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +22,15 @@ from regionkit.facts.request import Kind
 from regionkit.topology import SessionOptions
 
 __all__ = ["AsyncSqlHandle"]
+
+
+async def _over() -> AsyncCheckout:
+    """Where the connection of a block that has ended would come from."""
+    raise UsageError(
+        "a block was used after its end.",
+        why="its connection was given back with its end.",
+        fix="run statements inside the block.",
+    )
 
 
 class AsyncSqlHandle:
@@ -75,9 +83,12 @@ class AsyncSqlHandle:
 
     async def begin(self, checkout: AsyncCheckout) -> None:
         """Take the connection now."""
-        await adrive(self._taken, checkout)
-        if self._core:
+        if self._snapshot:
+            await adrive(self._taken, checkout)
             connection = self.connection_now()
+        else:
+            connection = self._taken(checkout)
+        if self._core:
             connection.handed = True
             self.native = native_connection(self._engine, connection)
 
@@ -110,7 +121,7 @@ class AsyncSqlHandle:
             self._checkout.driver.finishing = True
             self._checkout.driver.require_held()
         if self._kind is Kind.READ:
-            if self.pending:
+            if self.session is not None and self.pending:
                 raise UsageError(
                     "a read block ended with changes pending in its session.",
                     why="reads run in autocommit on a read-only connection: the changes would be dropped in silence.",
@@ -152,7 +163,8 @@ class AsyncSqlHandle:
 
     async def close(self) -> None:
         """Let go of everything but the checkout. What fails here was told by `finish` or `abort`, or harms nobody."""
-        with contextlib.suppress(Exception):
+        self._source = _over  # it is the block's own, which holds this handle: the two would be left to the collector
+        try:
             if self.session is not None:
                 self.session.routed = OVER
                 if self._connection is None:
@@ -161,6 +173,8 @@ class AsyncSqlHandle:
                     await adrive(self.session.close)
             elif self._snapshot and self._connection is not None and not self._connection.closed:
                 await adrive(self._connection.rollback)
+        except Exception:
+            return
 
     async def message(self, statements: Sequence[Statement]) -> list[Answer]:
         """Several statements in one round trip, in the block's transaction."""

@@ -71,11 +71,15 @@ def _ask_gen(driver: Any, command: bytes, results: list[Any]) -> Generator[Any, 
     pgconn.send_query(command)
     yield from generators.send(pgconn)
     try:
-        while (result := (yield from generators.fetch(pgconn))) is not None:
+        result = yield from generators.fetch(pgconn)
+        while result is not None:
             results.append(result)
             if result.status in COPYING:
                 pgconn.finish()
                 raise psycopg.NotSupportedError("COPY has no place in a message; the connection was closed")
+            # most answers have come with the first one: no generator for those
+            result = (yield from generators.fetch(pgconn)) if pgconn.is_busy() else pgconn.get_result()
+        yield from generators.fetch(pgconn)  # what came with NOTIFY is handed over there
     except psycopg.OperationalError:
         if not results or results[-1].status != ExecStatus.FATAL_ERROR:
             raise  # else the server's last word is the cause

@@ -94,7 +94,8 @@ class SqlPool:
             RegionUnavailable: no connection was available; nothing was sent.
             DeadlineExceeded: every connection is in use, or connecting took too long.
         """
-        self._permit(kind, timeout)
+        if not self.slots[kind].try_acquire():
+            self._permit(kind, timeout)
         return self._with_permit(kind, deadline, timeout)
 
     def branch(self, deadline: Deadline, timeout: float) -> SqlBranch:
@@ -135,7 +136,8 @@ class SqlPool:
                 within = Deadline(self._context.clock, min(timeout, deadline.require("connecting")))
                 connection = self._connected_within(self.engine(kind), within)
             checkout = SqlCheckout(self, kind, connection, deadline)
-            self._widen(connection, deadline)
+            if deadline.timeout > connection.pooled.info["limit"]:
+                self._widen(connection, deadline)
             if getattr(checkout.driver, "pooled", False):
                 self._look_again(checkout)
         except BaseException:
@@ -290,7 +292,7 @@ class SqlPool:
         record.info["generation"] = self._generation
         record.info["recycle_at"] = self._context.clock.monotonic() + self._context.store.options.pool_recycle
         record.info["limit"] = max(profile.read_deadline, profile.write_deadline)
-        driver = as_driver(dbapi_connection)
+        driver = record.info["driver"] = as_driver(dbapi_connection)
         driver.deadline = CONNECT_DEADLINE.get()  # until whoever asked for it sets its own
         try:
             record.info["observation"] = self.server.observe(dbapi_connection)

@@ -93,7 +93,8 @@ class AsyncSqlPool:
             RegionUnavailable: no connection was available; nothing was sent.
             DeadlineExceeded: every connection is in use, or connecting took too long.
         """
-        await self._permit(kind, timeout)
+        if not self.slots[kind].try_acquire():
+            await self._permit(kind, timeout)
         return await self._with_permit(kind, deadline, timeout)
 
     async def branch(self, deadline: Deadline, timeout: float) -> AsyncSqlBranch:
@@ -134,7 +135,8 @@ class AsyncSqlPool:
                 within = Deadline(self._context.clock, min(timeout, deadline.require("connecting")))
                 connection = await self._connected_within(self.engine(kind), within)
             checkout = AsyncSqlCheckout(self, kind, connection, deadline)
-            await self._widen(connection, deadline)
+            if deadline.timeout > connection.pooled.info["limit"]:
+                await self._widen(connection, deadline)
             if getattr(checkout.driver, "pooled", False):
                 await self._look_again(checkout)
         except BaseException:
@@ -289,7 +291,7 @@ class AsyncSqlPool:
         record.info["generation"] = self._generation
         record.info["recycle_at"] = self._context.clock.monotonic() + self._context.store.options.pool_recycle
         record.info["limit"] = max(profile.read_deadline, profile.write_deadline)
-        driver = as_driver(dbapi_connection)
+        driver = record.info["driver"] = as_driver(dbapi_connection)
         driver.deadline = CONNECT_DEADLINE.get()  # until whoever asked for it sets its own
         try:
             record.info["observation"] = self.server.observe(dbapi_connection)

@@ -29,12 +29,10 @@ from regionkit.backends.sql.postgres_connecting import AsyncConnects, WaitExpire
 from regionkit.backends.sql.postgres_texts import (
     ABORTED,
     COMMIT,
-    LASTS,
-    PROVED,
-    RESTORE,
     SWALLOWED,
-    UNLOCK,
+    lasts,
     note_end,
+    restoring,
     several,
 )
 from regionkit.backends.sql.postgres_waiting import TimeIsOver, wait, wait_async
@@ -44,6 +42,9 @@ from regionkit.contract.interrupted import interruption, keep_own
 from regionkit.core.overlap import own_call
 
 __all__ = ["AsyncBounded", "AsyncPostgresDialect", "Bounded", "PostgresDialect"]
+
+
+STREAMS = (psycopg.ServerCursor, psycopg.AsyncServerCursor)  # they stay open at the server
 
 
 class PlanChanged(Undone, errors.FeatureNotSupported):
@@ -74,8 +75,7 @@ class _Shared(DriverState):
     @property
     def restore(self) -> bytes:
         """Statements that put back what a block may have set, behind a semicolon."""
-        settings = "".join(f";SET {name}='{value}'" for name, value in self.settings.items()).encode()
-        return RESTORE + settings + UNLOCK + (PROVED if self.branch else b"")
+        return restoring(tuple(self.settings.items()), branch=self.branch)
 
     def is_restored(self, last: Any) -> bool:
         """Whether the last answer to `restore` says that nothing of the block is left."""
@@ -105,17 +105,19 @@ class _Shared(DriverState):
 
     def _start_query(self) -> Generator[Any, Any, None]:
         """BEGIN before the first statement; in a pipeline it travels with it, where psycopg would wait for its answer."""
-        self.touched()
+        if self.sealed or not self.announced:  # else the dialect has said so
+            self.touched()
+        if self._autocommit and not self.opening:
+            return
         begun = self._pipeline is not None and self._pipeline.result_queue  # type: ignore[attr-defined]  # BEGIN is in it
-        idle = self.pgconn.transaction_status == TransactionStatus.IDLE
-        if not idle or begun:
+        if begun or self.pgconn.transaction_status != TransactionStatus.IDLE:
             return
         if self.opening:
             opening, self.opening = self.opening, ()
             for text in opening:
                 yield from self._exec_command(text.encode())
-        elif not self._autocommit:
-            yield from self._exec_command(self._get_tx_start_command())  # type: ignore[attr-defined]
+        else:
+            yield from super()._exec_command(self._get_tx_start_command())  # type: ignore[attr-defined,misc]
 
     def _exec_command(self, command: Any, *arguments: Any, **options: Any) -> Generator[Any, Any, Any]:
         """psycopg's way to send what is no query of a cursor; its own commit() and rollback() are the user's."""
@@ -199,6 +201,7 @@ class _Dialect:
 
     first: Callable[[Any, Any, str, Any], None]  # runs the first statement of a transaction
     undo: Callable[[Any], None]  # rolls it back
+    is_async: bool
 
     def _get_server_version_info(self, connection: Any) -> Any:
         """What libpq was told when it connected: a question less on the first connection of an engine, as the next two."""
@@ -244,8 +247,8 @@ class _Dialect:
             raise error
         else:
             raise swallowed(SWALLOWED)
-        flush, insert = (int(text) for text in rows(results[2])[0] if text is not None)
-        driver.position = without_header(insert) if rows(results[0])[0][0] == "off" else flush
+        late, position = results[0].get_value(0, 0) == b"off", results[2]
+        driver.position = without_header(int(position.get_value(0, 1))) if late else int(position.get_value(0, 0))
 
     def do_rollback(self, dbapi_connection: Any) -> None:
         """ROLLBACK, remembered for a keyed write whose marker goes with it."""
@@ -265,11 +268,18 @@ class _Dialect:
 
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         """Run one statement; the first of a transaction travels together with its BEGIN."""
-        driver = self._use(cursor)
-        autocommit = driver._autocommit and not driver.branch
-        idle = driver.pgconn.transaction_status == TransactionStatus.IDLE
-        starts = idle and (bool(driver.opening) if driver.branch else not autocommit)
-        run = self._runner(driver, cursor, statement, first=starts)
+        raw = self._use(cursor)
+        driver = raw.connection
+        branch = driver.branch
+        autocommit = driver._autocommit and not branch
+        begins = bool(driver.opening) if branch else not autocommit
+        starts = begins and driver.pgconn.transaction_status == TransactionStatus.IDLE
+        rides = starts and CAN_RIDE and not several(statement)  # a message takes one statement, and no stream
+        if isinstance(raw, STREAMS):
+            rides = False
+            raw._withhold |= autocommit  # outside of a transaction the server keeps no other
+            driver.streams.append(raw)
+        run = self.first if rides else self._plainly
         try:
             run(driver, cursor, statement, parameters)
         except errors.FeatureNotSupported as error:
@@ -284,29 +294,17 @@ class _Dialect:
         finally:
             driver.announced = False
         if not autocommit:
-            note_end(driver, cursor, statement)
+            note_end(driver, raw, statement)
         else:  # SET and the like give no columns, and outlive the block
-            result = getattr(cursor, "_cursor", cursor).pgresult
-            driver.dirty |= result is None or result.nfields == 0 or LASTS.search(statement) is not None
-
-    def _runner(self, driver: Any, cursor: Any, statement: str, *, first: bool) -> Callable[[Any, Any, str, Any], None]:
-        """How to run a statement: a message takes one statement, and no cursor that stays open at the server."""
-        raw = getattr(cursor, "_cursor", cursor)
-        if isinstance(raw, psycopg.ServerCursor | psycopg.AsyncServerCursor):
-            raw._withhold |= (
-                driver._autocommit and not driver.branch
-            )  # outside of a transaction the server keeps no other
-            driver.streams.append(raw)
-        elif first and CAN_RIDE and not several(statement):
-            return self.first
-        return self._plainly
+            result = raw.pgresult
+            driver.dirty |= result is None or result.nfields == 0 or lasts(statement)
 
     def _plainly(self, driver: Any, cursor: Any, statement: str, parameters: Any) -> None:
-        super().do_execute(cursor, statement, parameters)  # type: ignore[misc]  # of the dialect mixed with
+        cursor.execute(statement, parameters)
 
     def do_executemany(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         """Run one statement with several rows of parameters."""
-        driver = self._use(cursor)
+        driver = self._use(cursor).connection
         try:
             super().do_executemany(cursor, statement, parameters, context)  # type: ignore[misc]  # of the dialect mixed with
         finally:
@@ -314,7 +312,7 @@ class _Dialect:
 
     def do_execute_no_params(self, cursor: Any, statement: str, context: Any = None) -> None:
         """Run one statement as it is."""
-        driver = self._use(cursor)
+        driver = self._use(cursor).connection
         try:
             super().do_execute_no_params(cursor, statement, context)  # type: ignore[misc]  # of the dialect mixed with
         finally:
@@ -322,9 +320,10 @@ class _Dialect:
         driver.dirty |= bool(driver._autocommit and not driver.branch)  # it may have been a SET: rare enough to be sure
 
     def _use(self, cursor: Any) -> Any:
-        driver = cursor.connection if not hasattr(cursor, "_cursor") else cursor._cursor.connection
-        driver.sending()
-        return driver
+        """psycopg's cursor, which is about to send: in asyncio SQLAlchemy's adapter is around it."""
+        raw = cursor._cursor if self.is_async else cursor
+        raw.connection.sending()
+        return raw
 
     def is_disconnect(self, error: Any, connection: Any, cursor: Any) -> bool:
         """Whether the connection is of no more use: also one that died in a pipeline which libpq cannot leave any more."""

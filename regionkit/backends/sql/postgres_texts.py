@@ -13,17 +13,15 @@ __all__ = [
     "ABORTED",
     "BEGINNINGS",
     "COMMIT",
-    "LASTS",
-    "PROVED",
-    "RESTORE",
     "SEPARATOR",
     "SWALLOWED",
     "TO_SAVEPOINT",
-    "UNLOCK",
     "ends",
     "holds_several",
+    "lasts",
     "note_end",
     "plain_answer",
+    "restoring",
     "several",
 ]
 
@@ -44,13 +42,27 @@ MOST_TAGS = 256
 
 RESTORE = b";CLOSE ALL;SET SESSION AUTHORIZATION DEFAULT;RESET ALL;UNLISTEN *;DISCARD TEMP;DISCARD SEQUENCES"
 UNLOCK = b";SELECT pg_advisory_unlock_all()"
-"""What a block set ends with these, its settings between them, in the message of its COMMIT, ROLLBACK or PREPARE TRANSACTION,
-behind it: DISCARD ALL without the prepared statements, and without that it must stand alone. The server takes some 15 us."""
+"""What a block set ends with these, in the message of its COMMIT, ROLLBACK or PREPARE TRANSACTION, behind it: DISCARD ALL
+without the prepared statements, and without that it must stand alone. The server takes some 15 us."""
 PROVED = b", (SELECT count(*) FROM pg_prepared_statement() WHERE from_sql)"
-"""Goes on with the last one on a branch's connection: what a user's PREPARE left stays, under a name that a later branch may use.
+"""Ends the last one on a branch's connection: what a user's PREPARE left stays, under a name that a later branch may use.
 Not 0: it is closed."""
 LASTS = re.compile(r"set_config|advisory|\bnextval|\bsetval|\blo_", re.IGNORECASE)
 """In a read, which has no such message: what gives a row and outlives its statement. The connection is closed then."""
+
+
+LONGEST_KNOWN, MOST_KNOWN = 2000, 512
+"""Statements of a read that are remembered: characters of each, and how many."""
+
+
+def lasts(statement: str) -> bool:
+    """Whether a read's statement may leave something behind, though it gives rows."""
+    return _lasts(statement) if len(statement) <= LONGEST_KNOWN else LASTS.search(statement) is not None
+
+
+@functools.lru_cache(MOST_KNOWN)
+def _lasts(statement: str) -> bool:
+    return LASTS.search(statement) is not None
 
 
 TO_SAVEPOINT = re.compile(r"\bTO\b", re.IGNORECASE)
@@ -59,8 +71,7 @@ TO_SAVEPOINT = re.compile(r"\bTO\b", re.IGNORECASE)
 
 def note_end(driver: Any, cursor: Any, statement: str) -> None:
     """The tags of the answers say whether a text of the user's ended the transaction, also where it opened another one."""
-    raw = getattr(cursor, "_cursor", cursor)
-    results = raw._results if several(statement) else [raw.pgresult]
+    results = cursor._results if several(statement) else [cursor.pgresult]
     for result in results:
         tag = b"" if result is None else result.command_status
         if tag == b"COMMIT" or (tag == b"ROLLBACK" and not TO_SAVEPOINT.search(statement)):
@@ -80,6 +91,16 @@ def holds_several(statement: str) -> bool:
 def ends(last: str) -> bool:
     """Whether what a block set is put back behind a message's last statement. COMMIT PREPARED stands alone in its message."""
     return last == "COMMIT" or last.startswith("PREPARE TRANSACTION ")
+
+
+@functools.lru_cache(maxsize=MOST_TAGS)
+def restoring(settings: tuple[tuple[str, str], ...], *, branch: bool) -> bytes:
+    """Statements that put back what a block may have set, behind a semicolon; `settings`: what the session began with.
+
+    Each statement has an answer to be read: the settings are set in the last one, and do not need one each.
+    """
+    began = "".join(f",set_config('{name}','{value}',false)" for name, value in settings)
+    return RESTORE + UNLOCK + began.encode() + (PROVED if branch else b"")
 
 
 @functools.lru_cache(maxsize=MOST_TAGS)

@@ -7,7 +7,7 @@ itself, so such a wait may end an interval late. (Its waits in C do not ask; tho
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
 from psycopg import errors, waiting
@@ -40,23 +40,22 @@ def _until(gen: Generator[Any, Any, Any], end: float) -> Generator[Any, Any, Any
         return done.value
 
 
-def wait(gen: Any, fileno: int, interval: float, seconds: float | None) -> Any:
-    """psycopg's wait, for at most so many seconds.
-
-    Raises:
-        TimeIsOver: they have passed.
-    """
-    if TIMED:
-        return waiting.wait(gen, fileno, interval=interval, timeout=seconds)
+def _wait_untimed(gen: Any, fileno: int, interval: float, seconds: float | None) -> Any:
     if seconds is None:
         return waiting.wait(gen, fileno, interval)
     return _ASKING(_until(gen, time.monotonic() + seconds), fileno, min(interval, seconds))
 
 
-async def wait_async(gen: Any, fileno: int, interval: float, seconds: float | None) -> Any:
-    """The same in asyncio."""
-    if TIMED:
-        return await waiting.wait_async(gen, fileno, interval=interval, timeout=seconds)
+async def _wait_untimed_async(gen: Any, fileno: int, interval: float, seconds: float | None) -> Any:
     if seconds is None:
         return await waiting.wait_async(gen, fileno, interval)
     return await waiting.wait_async(_until(gen, time.monotonic() + seconds), fileno, min(interval, seconds))
+
+
+wait: Callable[[Any, int, float, float | None], Any] = waiting.wait if TIMED else _wait_untimed
+"""psycopg's wait for a generator on a file descriptor: at most `seconds` (the last argument), with a look at signals each
+`interval`. TimeIsOver: they have passed. Psycopg's own function where it can: each statement waits here."""
+wait_async: Callable[[Any, int, float, float | None], Awaitable[Any]] = (
+    waiting.wait_async if TIMED else _wait_untimed_async
+)
+"""The same in asyncio."""
