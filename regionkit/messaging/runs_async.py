@@ -82,7 +82,7 @@ async def acalled(call: Callable[..., Any], *args: Any) -> Any:
         UsageError: an async one, in a consumer for threads.
     """
     given = call(*args)
-    if not isawaitable(given):
+    if given is None or type(given) is list or not isawaitable(given):  # of most, and asking takes long
         return given
     if not IS_ASYNC:
         if hasattr(given, "close"):
