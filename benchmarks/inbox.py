@@ -70,7 +70,7 @@ def _rows() -> list[Row]:
     ]
     return [
         Row(
-            "claim and effect as one text, counts returned apart / bare UPDATE, by its text",
+            "claim and effect as one text / bare UPDATE, by its text",
             ONE_TEXT,
             BARE_TEXT,
             most=1.30,
@@ -129,7 +129,7 @@ def _candidates(stack: ExitStack, url: str) -> list[Candidate]:
         claim = {"rk_scope": b"text", "rk_id": id.encode(), "rk_print": bytes(16), "rk_seen_at": 0.0}
         fused = rows.of_day(rows.fused(statement), bucket_of(id))
         given = fused.values({**next(payloads), **claim, "rk_bucket": bucket_of(id)})
-        assert bare.exec_driver_sql(fused.text, given).one() == (1, 1)
+        assert bare.exec_driver_sql(fused.text, given).rowcount == 1
 
     return [
         Candidate(BARE, lambda: bare.execute(effect, next(payloads))),

@@ -112,6 +112,7 @@ class Applier:
         self.runs = Runs(inbox, clock)
         self.admitting = Admitting(inbox, options, counters, tell, clock)
         self.outside = Outside(inbox, self.runs, options.scope, options.accept_for)
+        self._quiet = getattr(inbox, "quiet_duplicates", False)
         self._suspects = Lock()
         self._changed: Callable[[], None] = _nothing
         self.away = ""  # why the store was away when it last was
@@ -263,7 +264,8 @@ class Applier:
         def begin(unit: Any) -> Judged:
             return self.inbox.judge(unit, options.scope, taken.envelope, ordered=options.ordered)
 
-        return self.runs.run(begin, handlers, message, timeout)
+        quiet = self._quiet and not (options.ordered and taken.envelope.key is not None)
+        return self.runs.run(begin, handlers, message, timeout, quiet=quiet)
 
     def _pass(self, taken: Taken, counted: str) -> Step:
         """Its place is taken, and nothing is done."""

@@ -111,6 +111,7 @@ class AsyncApplier:
         self.runs = AsyncRuns(inbox, clock)
         self.admitting = AsyncAdmitting(inbox, options, counters, tell, clock)
         self.outside = AsyncOutside(inbox, self.runs, options.scope, options.accept_for)
+        self._quiet = getattr(inbox, "quiet_duplicates", False)
         self._suspects = AsyncLock()
         self._changed: Callable[[], None] = _nothing
         self.away = ""  # why the store was away when it last was
@@ -264,7 +265,8 @@ class AsyncApplier:
         async def begin(unit: Any) -> Judged:
             return await self.inbox.judge(unit, options.scope, taken.envelope, ordered=options.ordered)
 
-        return await self.runs.run(begin, handlers, message, timeout)
+        quiet = self._quiet and not (options.ordered and taken.envelope.key is not None)
+        return await self.runs.run(begin, handlers, message, timeout, quiet=quiet)
 
     async def _pass(self, taken: Taken, counted: str) -> Step:
         """Its place is taken, and nothing is done."""

@@ -140,13 +140,13 @@ class Mismatch(msgspec.Struct, frozen=True, gc=False):
 Answer = Won | Busy | Done | Mismatch
 
 
-_NONE = Kept(FREE, 0, 0.0, b"")
+_FIRST = Won(1)
 
 
 def taken(kept: Kept | None, wish: Wish, now: float) -> tuple[Answer, Kept | None]:
     """The answer to a claim, and the record that it leaves; None where it leaves all as it was."""
     if kept is None:
-        kept = _NONE
+        return _FIRST, Kept(CALLING if wish.calling else CLAIMED, 1, now + wish.lease, wish.owner, wish.fingerprint)
     alive = kept.ends > now
     held = kept.state in (CLAIMED, CALLING)
     if held or (kept.state == DONE and alive):

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -20,6 +21,8 @@ MOST_COMMANDS = 64
 """Commands of one effect: the server does nothing else meanwhile."""
 LARGEST = 10**15
 """Numbers are below it: Lua counts with doubles, and the server with 64 bits."""
+
+_LISTS = (list, tuple)
 
 
 class _Rule(NamedTuple):
@@ -71,21 +74,22 @@ def checked_commands(commands: Any) -> Checked:
     Raises:
         UsageError: one of them is not known, or is not written as it has to be.
     """
-    if not isinstance(commands, list | tuple) or len(commands) > MOST_COMMANDS:
+    if not isinstance(commands, _LISTS) or len(commands) > MOST_COMMANDS:
         raise _refused(f"an effect is a list of at most {MOST_COMMANDS} commands.")
     keys: list[bytes] = []
     names: list[str] = []
     words: list[Any] = []
     uses: dict[tuple[bytes, bytes], str] = {}
     for number, command in enumerate(commands, 1):
-        if not isinstance(command, list | tuple) or len(command) < 2:
+        if not isinstance(command, _LISTS) or len(command) < 2:
             raise _refused(f"command {number} is not a list of a name, a key and arguments.")
-        name = str(command[0]).upper()
+        name, *given = command
+        name = str(name).upper()
         rule = COMMANDS.get(name)
         if rule is None:
             raise _refused(f"command {number}, {name[:20]}, may not be an effect.")
-        key, *rest = [_word(word, number) for word in command[1:]]
-        _check_shape(rule.shape, rest, command[2:], number)
+        key, *rest = [word.encode() if type(word) is str else _word(word, number) for word in given]
+        _check_shape(rule.shape, rest, given, number)
         if len(commands) > 1:
             _check_uses(uses, name, rule, key, rest, number)
         keys.append(key)
@@ -95,8 +99,6 @@ def checked_commands(commands: Any) -> Checked:
 
 
 def _word(word: Any, number: int) -> bytes:
-    if type(word) is str:  # of most
-        return word.encode()
     if isinstance(word, bytes):
         return word
     if isinstance(word, bool) or not isinstance(word, str | int | float):
@@ -104,18 +106,29 @@ def _word(word: Any, number: int) -> bytes:
     return str(word).encode()
 
 
-def _check_shape(shape: str, rest: Sequence[bytes], given: Sequence[Any], number: int) -> None:
+@lru_cache(256)
+def _places(shape: str, count: int) -> tuple[tuple[int, str], ...] | None:
+    """Where so many arguments have something to look at, and what; None where a command does not take so many."""
     fixed, _, repeats = shape.partition("*")
-    more = len(rest) - len(fixed)
+    more = count - len(fixed)
     if more < 0 or (more and not repeats) or (repeats and (not more or more % len(repeats))):
-        raise _refused(f"command {number} has {len(rest)} arguments behind its key.")
+        return None
     kinds = fixed + repeats * (more // len(repeats) if repeats else 0)
-    for kind, word, raw in zip(kinds, rest, given, strict=True):
+    return tuple((place, kind) for place, kind in enumerate(kinds) if kind != "b")
+
+
+def _check_shape(shape: str, rest: Sequence[bytes], given: Sequence[Any], number: int) -> None:
+    """`given`: key and arguments as they were written; `rest`: the arguments as they are sent."""
+    places = _places(shape, len(rest))
+    if places is None:
+        raise _refused(f"command {number} has {len(rest)} arguments behind its key.")
+    for place, kind in places:
+        raw = given[place + 1]
         if kind == "i" and not (isinstance(raw, int) and abs(raw) < LARGEST):
             raise _refused(f"command {number} counts with {raw!r:.40}, and takes whole numbers of at most 15 digits.")
         if kind == "f" and not (isinstance(raw, int | float) and raw == raw):
             raise _refused(f"command {number} has the score {raw!r:.40}.")
-        if kind == "a" and word != b"*":
+        if kind == "a" and rest[place] != b"*":
             raise _refused(f"command {number} gives an id; a stream numbers its entries by itself: write '*'.")
 
 

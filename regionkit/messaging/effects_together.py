@@ -81,7 +81,7 @@ class EffectsTogether:
             crash_point("message.committed")
             for one, answer in zip(sent, told, strict=True):
                 one.first = First(one.first.commands, answer)
-        alone = [one for one in called if not self._is_done(one, done)]
+        alone = self._ended(called, done)
         again = [[one.taken] for one in alone if not self._goes_on(one, done)]
         left = list(batch[len(called) :])
         return [*again, left] if left else again
@@ -111,12 +111,20 @@ class EffectsTogether:
         wish = self._applier.outside.wish(stored_id(envelope.id), fingerprint(envelope), handler, owner)
         return _Called(taken, First(given, None), effect, wish)
 
-    def _is_done(self, one: _Called, done: Callable[[Taken, Step], None]) -> bool:
-        if one.first.answer not in (Verdict.APPLY, Verdict.DUPLICATE):
-            return False
-        self._applier.counters.add("applied" if one.first.answer is Verdict.APPLY else "duplicates")
-        done(one.taken, Step.ACK)
-        return True
+    def _ended(self, called: Sequence[_Called], done: Callable[[Taken, Step], None]) -> list[_Called]:
+        """`done` with those that the script has done, or found done. The others."""
+        alone, counts = [], {Verdict.APPLY: 0, Verdict.DUPLICATE: 0}
+        for one in called:
+            answer = one.first.answer
+            if isinstance(answer, Verdict) and answer in counts:
+                counts[answer] += 1
+                done(one.taken, Step.ACK)
+            else:
+                alone.append(one)
+        for verdict, name in ((Verdict.APPLY, "applied"), (Verdict.DUPLICATE, "duplicates")):
+            if counts[verdict]:
+                self._applier.counters.add(name, counts[verdict])
+        return alone
 
     def _goes_on(self, one: _Called, done: Callable[[Taken, Step], None]) -> bool:
         """Alone. Whether it is over: else the store is away."""

@@ -170,7 +170,7 @@ def decode(data: bytes) -> Envelope:
     for number in (envelope.prev, envelope.number or envelope.prev) if told else ():
         if len(number.history.encode()) > LONGEST_LINEAGE or not (0 <= number.n < _MOST and 0 <= number.epoch < _MOST):
             raise _malformed("the number of a message is not one that an outbox assigns")
-    if len(envelope.lineage.encode()) > LONGEST_LINEAGE:
+    if envelope.lineage and len(envelope.lineage.encode()) > LONGEST_LINEAGE:
         raise _malformed(f"the lineage of a message is longer than {LONGEST_LINEAGE} bytes")
     if not 0 < len(envelope.type) <= LONGEST_TYPE:
         raise _malformed(f"the type of a message has {len(envelope.type)} characters, 1 to {LONGEST_TYPE} are taken")

@@ -17,8 +17,6 @@ from contextvars import ContextVar
 from inspect import isawaitable
 from typing import Any
 
-import msgspec
-
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency_async import asleep
 from regionkit.errors import (
@@ -56,15 +54,10 @@ FINISH_WITHIN = 10.0
 FIRST_POLL, LONGEST_POLL = 0.02, 0.5
 """Seconds between two looks at another's call; each pause is half as long again."""
 
+_now = SYSTEM_CLOCK.monotonic
 
-class _Inside(msgspec.Struct, frozen=True):
-    """A call that this context is inside of, and those around it."""
-
-    wish: Wish
-    around: _Inside | None
-
-
-_inside: ContextVar[_Inside | None] = ContextVar("regionkit_idempotent", default=None)
+_inside: ContextVar[Any] = ContextVar("regionkit_idempotent", default=None)
+"""The calls that this context is inside of: the wish of the innermost, and the pair of those around it; None for none."""
 
 
 class AsyncKeyedCall:
@@ -88,10 +81,13 @@ class AsyncKeyedCall:
             errors=options.store_errors,
             cipher=options.cipher,
         )
+        self._is_unclear = options.store_result and not self._results.is_clear
+        self._waits = options.in_progress == "wait"
+        self._within = min(ASK_WITHIN, max(options.wait_timeout, ANSWER_LEAST)) if self._waits else ASK_WITHIN
 
     async def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The result: of the function, or of the call that was made under this key."""
-        options = self._options
+        options, records = self._options, self._records
         values = self._binding.values(args, kwargs)
         key = self._key_of(values)
         fingerprint = b""
@@ -99,51 +95,52 @@ class AsyncKeyedCall:
             fingerprint = fingerprint_of([self._told_by(values)], self._what)
         elif options.fingerprint:
             fingerprint = fingerprint_of(values[self._skip :], self._what)
-        if options.store_result:
+        if self._is_unclear:
             self._results.codec()  # a type that is not there is raised before anything runs
-        id = key_bytes(key)
-        wish = Wish(self._scope, id, self._records.owner(), fingerprint, options.lease, options.ttl, True)
-        now = SYSTEM_CLOCK.monotonic
-        since = now()
-        claims = self._records.claims
-        waits = options.in_progress == "wait"
-        until = since + (options.wait_timeout if waits else 0.0)
-        within = min(ASK_WITHIN, max(options.wait_timeout, ANSWER_LEAST)) if waits else ASK_WITHIN
+        wish = Wish(self._scope, key_bytes(key), records.owner(), fingerprint, options.lease, options.ttl, True)
+        since = _now()
         try:
-            answer = await claims.claim(wish, within=within)
+            answer = await records.claims.claim(wish, within=self._within)
         except OutcomeUnknown:
-            left = since + within - now()
+            left = since + self._within - _now()
             if left < ASKED_AGAIN:
                 raise
-            answer = await claims.claim(wish, within=left)  # the same wish is the same claim
+            answer = await records.claims.claim(wish, within=left)  # the same wish is the same claim
         if type(answer) is Busy:
-            self._check_reentry(wish)
-            if waits:
-                self._check_loop()
-            pause = FIRST_POLL
-            while type(answer) is Busy:
-                left = until - now()
-                if left <= 0.0:
-                    error = self._in_progress(answer.retry_after)
-                    if options.in_progress == "result":
-                        return error
-                    raise error
-                await asleep(min(pause, left, answer.retry_after))
-                pause = min(pause * 1.5, LONGEST_POLL)
-                since = now()
-                answer = await claims.claim(wish, within=min(ASK_WITHIN, max(until - since, ANSWER_LEAST)))
-        if type(answer) is Mismatch:
-            self._check_reentry(wish)
+            try:
+                answer, since = await self._waited(wish, answer, since)
+            except InProgress as error:
+                if options.in_progress == "result":
+                    return error
+                raise
         if type(answer) is Won:
             return await self._run(wish, answer, since, key, args, kwargs)
+        if type(answer) is Mismatch:
+            self._check_reentry(wish)
         return self._repeated(answer, key)
+
+    async def _waited(self, wish: Wish, answer: Answer, since: float) -> tuple[Answer, float]:
+        """The first answer that is not Busy, and when it was asked for."""
+        self._check_reentry(wish)
+        if self._waits:
+            self._check_loop()
+        until, pause = since + (self._options.wait_timeout if self._waits else 0.0), FIRST_POLL
+        while type(answer) is Busy:
+            left = until - _now()
+            if left <= 0.0:
+                raise self._in_progress(answer.retry_after)
+            await asleep(min(pause, left, answer.retry_after))
+            pause = min(pause * 1.5, LONGEST_POLL)
+            since = _now()
+            answer = await self._records.claims.claim(wish, within=min(ASK_WITHIN, max(until - since, ANSWER_LEAST)))
+        return answer, since
 
     async def _run(
         self, wish: Wish, won: Won, since: float, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         heart = self._records.heart
         watch = heart.watch(wish, won.fence, since)
-        token = _inside.set(_Inside(wish, _inside.get()))
+        token = _inside.set((wish, _inside.get()))
         try:
             if won.taken_over is not None:
                 found = await self._resolved(watch, key)
@@ -213,15 +210,14 @@ class AsyncKeyedCall:
 
     async def _done(self, watch: AsyncWatch, kept: bytes | None) -> None:
         claims, wish = self._records.claims, watch.wish
-        until, pause = SYSTEM_CLOCK.monotonic() + FINISH_WITHIN, FIRST_POLL
+        until, pause, within = _now() + FINISH_WITHIN, FIRST_POLL, ASK_WITHIN
         while True:
-            within = min(ASK_WITHIN, until - SYSTEM_CLOCK.monotonic())
             try:
                 if await claims.step("complete", wish, watch.fence, result=kept, within=within):
                     return
                 break
             except BackendError as error:
-                if SYSTEM_CLOCK.monotonic() + pause >= until:
+                if _now() + pause >= until:
                     raise InDoubt(
                         f"{self._what} has run, but this could not be recorded.",
                         why=f"{error}",
@@ -229,6 +225,7 @@ class AsyncKeyedCall:
                     ) from error
             await asleep(pause)
             pause = min(pause * 1.5, LONGEST_POLL)
+            within = min(ASK_WITHIN, until - _now())
         raise LeaseLost(
             f"{self._what} ran beyond its lease of {wish.lease:g} s, and another call with this key took over.",
             why="the process or its machine was frozen for longer; or the store was unreachable for as long.",
@@ -277,13 +274,13 @@ class AsyncKeyedCall:
     def _check_reentry(self, wish: Wish) -> None:
         inside = _inside.get()
         while inside is not None:
-            if inside.wish.id == wish.id and inside.wish.scope == wish.scope:
+            outer, inside = inside
+            if outer.id == wish.id and outer.scope == wish.scope:
                 raise UsageError(
                     f"{self._what} calls itself with the same key.",
                     why="it would wait for itself.",
                     fix="call the function below the decorator (its __wrapped__), or give the inner call another key.",
                 )
-            inside = inside.around
 
     def _check_loop(self) -> None:
         if IS_ASYNC:

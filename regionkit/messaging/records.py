@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from functools import cached_property
 from importlib import import_module
 from typing import Any, ClassVar
 from weakref import WeakSet
@@ -64,8 +65,6 @@ class CallRecords:
         self._given = given
         self._store = store
         self._namespace = namespace
-        self._opened: Claims | None = None
-        self._heart: Heart | None = None
         self._inherited: list[Any] = []
         _ALIVE.add(self)
         make_with_kit(given, self)
@@ -89,20 +88,16 @@ class CallRecords:
         backing = backing_of(given, namespace=self._namespace, store=self._store)
         return async_claims_of(self._checked(backing))
 
-    @property
+    @cached_property
     def claims(self) -> Claims:
         """The claims; opened when they are first asked for."""
-        if self._opened is None:
-            self._opened = self._open(self._given)
-        return self._opened
+        return self._open(self._given)
 
-    @property
+    @cached_property
     def heart(self) -> Heart:
         """What keeps their leases alive."""
-        if self._heart is None:
-            self._loop: Any = owner()
-            self._heart = Heart(self._renewing, SYSTEM_CLOCK)
-        return self._heart
+        self._loop: Any = owner()
+        return Heart(self._renewing, SYSTEM_CLOCK)
 
     def _renewing(self) -> Claims:
         """The claims that the thread of the heart renews by: it closes them."""
@@ -118,8 +113,8 @@ class CallRecords:
 
     def _renew(self) -> None:
         """After a fork: nothing of the parent's is used or closed here."""
-        self._inherited += [self._opened, self._heart, self._given]
-        self._opened = self._heart = None
+        opened = vars(self)
+        self._inherited += [opened.pop("claims", None), opened.pop("heart", None), self._given]
         self._given = _with_its_own_pool(self._given)
 
     def create_tables(self) -> None:
@@ -140,10 +135,11 @@ class CallRecords:
 
     def close(self) -> None:
         """End what was opened. May be called twice."""
-        if self._heart is not None:
-            self._heart.close()
-        if self._opened is not None:
-            self._opened.close()
+        opened = vars(self)
+        if "heart" in opened:
+            self.heart.close()
+        if "claims" in opened:
+            self.claims.close()
 
 
 class _Lent:
@@ -202,7 +198,7 @@ class MemoryRecords(CallRecords):
 
     def __init__(self) -> None:
         super().__init__(None, store="")
-        self._opened = MemoryClaims()
+        self.claims = MemoryClaims()
 
     @staticmethod
     def owner() -> bytes:
@@ -213,7 +209,8 @@ class MemoryRecords(CallRecords):
         return self.claims  # a table under a lock: any thread may use it
 
     def _renew(self) -> None:
-        self._opened, self._heart = MemoryClaims(), None  # what the parent's calls are about is the parent's
+        vars(self).pop("heart", None)
+        self.claims = MemoryClaims()  # what the parent's calls are about is the parent's
 
 
 def _after_fork() -> None:

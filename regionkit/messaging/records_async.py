@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from functools import cached_property
 from importlib import import_module
 from typing import Any, ClassVar
 from weakref import WeakSet
@@ -63,8 +64,6 @@ class AsyncCallRecords:
         self._given = given
         self._store = store
         self._namespace = namespace
-        self._opened: AsyncClaims | None = None
-        self._heart: AsyncHeart | None = None
         self._inherited: list[Any] = []
         _ALIVE.add(self)
         make_with_kit(given, self)
@@ -88,20 +87,16 @@ class AsyncCallRecords:
         backing = async_backing_of(given, namespace=self._namespace, store=self._store)
         return async_claims_of(self._checked(backing))
 
-    @property
+    @cached_property
     def claims(self) -> AsyncClaims:
         """The claims; opened when they are first asked for."""
-        if self._opened is None:
-            self._opened = self._open(self._given)
-        return self._opened
+        return self._open(self._given)
 
-    @property
+    @cached_property
     def heart(self) -> AsyncHeart:
         """What keeps their leases alive."""
-        if self._heart is None:
-            self._loop: Any = aowner()
-            self._heart = AsyncHeart(self._renewing, SYSTEM_CLOCK)
-        return self._heart
+        self._loop: Any = aowner()
+        return AsyncHeart(self._renewing, SYSTEM_CLOCK)
 
     def _renewing(self) -> AsyncClaims:
         """The claims that the thread of the heart renews by: it closes them."""
@@ -117,8 +112,8 @@ class AsyncCallRecords:
 
     def _renew(self) -> None:
         """After a fork: nothing of the parent's is used or closed here."""
-        self._inherited += [self._opened, self._heart, self._given]
-        self._opened = self._heart = None
+        opened = vars(self)
+        self._inherited += [opened.pop("claims", None), opened.pop("heart", None), self._given]
         self._given = _with_its_own_pool(self._given)
 
     async def create_tables(self) -> None:
@@ -139,10 +134,11 @@ class AsyncCallRecords:
 
     async def close(self) -> None:
         """End what was opened. May be called twice."""
-        if self._heart is not None:
-            self._heart.close()
-        if self._opened is not None:
-            await self._opened.close()
+        opened = vars(self)
+        if "heart" in opened:
+            self.heart.close()
+        if "claims" in opened:
+            await self.claims.close()
 
 
 class _Lent:
@@ -201,7 +197,7 @@ class AsyncMemoryRecords(AsyncCallRecords):
 
     def __init__(self) -> None:
         super().__init__(None, store="")
-        self._opened = AsyncMemoryClaims()
+        self.claims = AsyncMemoryClaims()
 
     @staticmethod
     def owner() -> bytes:
@@ -212,7 +208,8 @@ class AsyncMemoryRecords(AsyncCallRecords):
         return self.claims  # a table under a lock: any thread may use it
 
     def _renew(self) -> None:
-        self._opened, self._heart = AsyncMemoryClaims(), None  # what the parent's calls are about is the parent's
+        vars(self).pop("heart", None)
+        self.claims = AsyncMemoryClaims()  # what the parent's calls are about is the parent's
 
 
 def _after_fork() -> None:

@@ -217,7 +217,7 @@ class Lane:
     def _send(self, rows: Sequence[Row], now: float, sending: Sending, done: Relayed) -> None:
         going = []
         for row in rows:
-            if leaving(row, now)[0] is Leaving.DROPPED:
+            if row.number is None and leaving(row, now)[0] is Leaving.DROPPED:
                 self._settled.append(row.seq)
                 done.dropped += 1
             else:

@@ -216,7 +216,7 @@ class AsyncLane:
     async def _send(self, rows: Sequence[Row], now: float, sending: Sending, done: Relayed) -> None:
         going = []
         for row in rows:
-            if leaving(row, now)[0] is Leaving.DROPPED:
+            if row.number is None and leaving(row, now)[0] is Leaving.DROPPED:
                 self._settled.append(row.seq)
                 done.dropped += 1
             else:

@@ -53,6 +53,11 @@ class Results:
         except ConfigurationError:
             pass  # a name that is not defined yet; the first call says so
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether the type of what the function gives is known."""
+        return self._codec is not None
+
     def codec(self) -> Codec[Any]:
         """That of what the function says it gives.
 

@@ -43,6 +43,8 @@ FETCH_WAIT = 0.5
 """Seconds that a fetch waits when nothing is under way."""
 FETCH_WAIT_BUSY = 0.02
 """Seconds that it waits when something is: what is done meanwhile is acknowledged after that."""
+PART = 4
+"""Of a full window a quarter ends, or `FETCH_WAIT_BUSY` passes, before the source is asked again: it is asked less often so."""
 BACK_AFTER = 0.5
 """Seconds after which a message is delivered again that could not be worked at now."""
 AGAIN_FOR = 5.0
@@ -81,6 +83,7 @@ class Running:
         self._front: Any = stations.front
         self._stopping = Flag()
         self._woken = Flag()
+        self._window = max(A_LANE, 2 * stations.largest_batch) * stations.front.options.concurrency
         self._ended: deque[tuple[Delivery, Step]] = deque()
         self._under_way: dict[int, Delivery] = {}
         self._fatal: BaseException | None = None
@@ -181,17 +184,18 @@ class Running:
 
     def _done(self, taken: Taken, step: Step) -> None:
         self._ended.append((taken.delivery, step))
-        self._woken.set()
+        if len(self._ended) * PART >= self._window:
+            self._woken.set()
 
     def _loop(self, lanes: list[Lane], watch: StoreWatch, until_idle: float | None) -> None:
-        window, pause = max(A_LANE, 2 * self._stations.largest_batch) * len(lanes), FIRST_BACK_OFF
+        pause = FIRST_BACK_OFF
         worked = extended = self._clock.monotonic()
         lease = self._source.facts.lease
         clinics = [station.clinic for station in self._stations.all]
         while not self._stop.is_set():
             try:
                 acknowledged = self._settle()
-                news = self._fetch(lanes, window, watch, until_idle)
+                news = self._fetch(lanes, watch, until_idle)
                 now = self._clock.monotonic()
                 if acknowledged or news or self._is_busy() or any(clinic.busy for clinic in clinics):
                     worked = now
@@ -251,10 +255,10 @@ class Running:
             raise TypeError(f"{type(wrong[0]).__name__} is no Delivery with bytes")
         return found
 
-    def _fetch(self, lanes: list[Lane], window: int, watch: StoreWatch, until_idle: float | None) -> bool:
+    def _fetch(self, lanes: list[Lane], watch: StoreWatch, until_idle: float | None) -> bool:
         """Whether a message came that was not given back before."""
-        room, news = window - len(self._under_way), False
-        if room <= 0 or watch.down:
+        room, news = self._window - len(self._under_way), False
+        if room * PART < self._window or watch.down:
             self._woken.wait(FETCH_WAIT_BUSY)
             return watch.down
         wait = FETCH_WAIT_BUSY if self._under_way else FETCH_WAIT

@@ -82,7 +82,7 @@ async def acalled(call: Callable[..., Any], *args: Any) -> Any:
         UsageError: an async one, in a consumer for threads.
     """
     given = call(*args)
-    if not isawaitable(given):
+    if given is None or type(given) is list or not isawaitable(given):  # of most, and asking takes long
         return given
     if not IS_ASYNC:
         if hasattr(given, "close"):
@@ -110,10 +110,12 @@ class AsyncRuns:
         *,
         dry: bool = False,
         core: bool = False,
+        quiet: bool = False,
     ) -> Ended:
         """One run: `begin` says in the unit what is to be done, the handlers do it, and it commits. `dry`: APPLY is only said.
 
-        `core`: nobody needs a Session.
+        `core`: nobody needs a Session. `quiet`: a duplicate has neither written nor locked a row, so its unit commits: that costs
+        less than an error and a rollback, behind which the connection's prepared statements are gone.
         """
         outcome: list[Committed] = []
         own: list[BaseException] = []
@@ -132,7 +134,7 @@ class AsyncRuns:
                     called = bool(handlers)
                     await self._call(handlers, message, unit.native, own)
                     crash_point("message.handled")
-                elif judged.verdict not in _WRITES:
+                elif judged.verdict not in _WRITES and not (quiet and judged.verdict is Verdict.DUPLICATE):
                     raise _Nothing(judged)
         except _Nothing as nothing:
             return Ended(Run.NOTHING, nothing.judged)

@@ -29,11 +29,13 @@ def key_bytes(key: Any) -> bytes:
         ConfigurationError: it cannot be a key; the error says what can.
     """
     kind = type(key)
-    if kind is str or kind is bytes or (kind is int and key in _SMALL):
+    if kind is str or kind is bytes or kind is int:
         try:
             return _encode(key)
         except UnicodeEncodeError:
             raise _refused(key, "it holds half a surrogate pair, which is not valid text.") from None
+        except OverflowError:
+            pass  # a whole number that msgpack has no form for
     return _encode(_tagged(key))
 
 

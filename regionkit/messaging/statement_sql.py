@@ -69,11 +69,9 @@ class SqlStatement:
         return None if said.rowcount < 0 else int(said.rowcount)
 
     def with_claim(self, inbox: str) -> str:
-        """Claim and effect as one statement; it answers how many rows each has changed."""
+        """Claim and effect as one statement. Its count of rows is the effect's: the claim is one row, or all of it fails."""
         columns = ("bucket", "scope", "id", "print", "seen_at")
         return (  # the text is the application's own, and names of regionkit's; values are parameters
             f"WITH rk_claim AS (INSERT INTO {inbox} ({', '.join(columns)}) "  # noqa: S608
-            f"VALUES ({', '.join(f':{OWN}{name}' for name in columns)}) RETURNING 1), "
-            f"rk_effect AS ({self.sql} RETURNING 1) "
-            "SELECT (SELECT count(*) FROM rk_claim), (SELECT count(*) FROM rk_effect)"
+            f"VALUES ({', '.join(f':{OWN}{name}' for name in columns)})) {self.sql}"
         )

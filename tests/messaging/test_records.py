@@ -179,7 +179,7 @@ def test_a_store_that_fails_at_each_step(monkeypatch: pytest.MonkeyPatch) -> Non
     """A lost answer to a claim is asked for again, one to "done" too; a store that stays away: nothing ran, or it is in doubt."""
     records = MemoryRecords()
     failing: Any = Failing(records.claims)
-    records._opened = failing
+    records.claims = failing
     runs: list[int] = []
     lost, down = OutcomeUnknown("no answer"), RegionUnavailable("down")
 

@@ -15,8 +15,10 @@ from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency import gather, sleep
 from regionkit.core.deadline import Deadline
 from regionkit.messaging.counters import Summary
+from regionkit.messaging.delivery import Verdict
+from regionkit.messaging.runs import Ended, Run, Runs
 
-from .inbox_rigs import SERVERS, InboxRig, event, server_url
+from .inbox_rigs import SERVERS, InboxRig, event, numbered, server_url
 
 ADD = text("UPDATE account SET balance = balance + 1 WHERE id = :id")
 Act = Callable[[Any], None]
@@ -304,3 +306,30 @@ def test_the_wait_of_a_claim_is_no_attempt(rig: InboxRig) -> None:
     _, done = gather([other, late])
     assert isinstance(done, Summary), done
     assert (done.applied, done.reruns, runs[0], rig.balance(1)) == (1, 0, 1, 1)
+
+
+def test_a_duplicate_commits_where_it_has_locked_nothing(rig: InboxRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its claim alone; one of a key in order has met the key's gate, and its unit is rolled back."""
+    ended: list[Ended] = []
+    run = Runs.run
+
+    def noted(self: Runs, *args: Any, **options: Any) -> Ended:
+        ended.append(run(self, *args, **options))
+        return ended[-1]
+
+    monkeypatch.setattr(Runs, "run", noted)
+    consumer = rig.consumer(rig.inbox(), order="key", concurrency=1)
+
+    @consumer.handler("moved")
+    def handler(message: Any, db: Any) -> None:
+        db.execute(ADD, {"id": 1})
+
+    for moved, came in ((event(), Run.COMMITTED), (numbered("a", 1), Run.NOTHING)):
+        rig.publish(moved, moved)
+        ended.clear()
+        consumer.run(until_idle=0.1)
+        assert [(one.run, one.judged.verdict) for one in ended] == [
+            (Run.COMMITTED, Verdict.APPLY),
+            (came, Verdict.DUPLICATE),
+        ]
+    assert rig.balance(1) == 2

@@ -14,8 +14,10 @@ from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency_async import agather, asleep
 from regionkit.core.deadline import Deadline
 from regionkit.messaging.counters import Summary
+from regionkit.messaging.delivery import Verdict
+from regionkit.messaging.runs_async import AsyncRuns, Ended, Run
 
-from .inbox_rigs_async import SERVERS, AsyncInboxRig, event, server_url
+from .inbox_rigs_async import SERVERS, AsyncInboxRig, event, numbered, server_url
 
 ADD = text("UPDATE account SET balance = balance + 1 WHERE id = :id")
 Act = Callable[[Any], Awaitable[None]]
@@ -303,3 +305,32 @@ async def test_the_wait_of_a_claim_is_no_attempt(rig: AsyncInboxRig) -> None:
     _, done = await agather([other, late])
     assert isinstance(done, Summary), done
     assert (done.applied, done.reruns, runs[0], rig.balance(1)) == (1, 0, 1, 1)
+
+
+async def test_a_duplicate_commits_where_it_has_locked_nothing(
+    rig: AsyncInboxRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its claim alone; one of a key in order has met the key's gate, and its unit is rolled back."""
+    ended: list[Ended] = []
+    run = AsyncRuns.run
+
+    async def noted(self: AsyncRuns, *args: Any, **options: Any) -> Ended:
+        ended.append(await run(self, *args, **options))
+        return ended[-1]
+
+    monkeypatch.setattr(AsyncRuns, "run", noted)
+    consumer = rig.consumer(await rig.inbox(), order="key", concurrency=1)
+
+    @consumer.handler("moved")
+    async def handler(message: Any, db: Any) -> None:
+        await db.execute(ADD, {"id": 1})
+
+    for moved, came in ((event(), Run.COMMITTED), (numbered("a", 1), Run.NOTHING)):
+        await rig.publish(moved, moved)
+        ended.clear()
+        await consumer.run(until_idle=0.1)
+        assert [(one.run, one.judged.verdict) for one in ended] == [
+            (Run.COMMITTED, Verdict.APPLY),
+            (came, Verdict.DUPLICATE),
+        ]
+    assert rig.balance(1) == 2

@@ -18,6 +18,17 @@ FORGOTTEN_AT_ONCE = 2
 """Records that are looked at for a new one, oldest first: the table shrinks faster than it can grow."""
 
 
+class _Row:
+    """Records that are remembered equally long, oldest first: which, and since when. Two queues hold less than one of pairs."""
+
+    __slots__ = ("names", "remembered", "since")
+
+    def __init__(self, remembered: float) -> None:
+        self.remembered = remembered
+        self.names: deque[tuple[bytes, bytes]] = deque()
+        self.since: deque[float] = deque()
+
+
 class AsyncMemoryClaims:
     """Implements `AsyncClaims`. Safe to share between threads and tasks."""
 
@@ -25,9 +36,7 @@ class AsyncMemoryClaims:
         self._now = clock.monotonic
         self._lock = threading.Lock()
         self._kept: dict[tuple[bytes, bytes], Kept] = {}
-        self._rows: dict[
-            float, deque[tuple[float, tuple[bytes, bytes]]]
-        ] = {}  # by how long they are remembered: when, and which
+        self._rows: dict[float, _Row] = {}  # by how long `done` is kept
 
     async def claim(self, wish: Wish, *, within: float) -> Answer:
         """Ask for a record."""
@@ -37,15 +46,15 @@ class AsyncMemoryClaims:
             answer, after = taken(before, wish, now)
             if after is not None:
                 if before is None:
-                    self._enter(name, wish.remembered, now)
+                    self._enter(name, wish, now)
                 self._kept[name] = after
         return answer
 
-    def _enter(self, name: tuple[bytes, bytes], remembered: float, now: float) -> None:
-        row = self._rows.get(remembered)
+    def _enter(self, name: tuple[bytes, bytes], wish: Wish, now: float) -> None:
+        row = self._rows.get(wish.keep)
         if row is None:
-            row = self._rows[remembered] = deque()
-        elif row and row[0][0] <= now - remembered:
+            row = self._rows[wish.keep] = _Row(wish.remembered)
+        elif row.since and row.since[0] <= now - row.remembered:
             self._forget(FORGOTTEN_AT_ONCE, now)
         if len(self._kept) >= MOST_KEPT:
             raise RegionUnavailable(
@@ -53,7 +62,8 @@ class AsyncMemoryClaims:
                 why="each is kept for its ttl, a day at least.",
                 fix="keep them in Redis or a database.",
             )
-        row.append((now, name))
+        row.names.append(name)
+        row.since.append(now)
 
     async def step(self, step: Step, wish: Wish, fence: int, *, result: bytes | None = None, within: float) -> bool:
         """Make a step; whether it was made."""
@@ -68,15 +78,17 @@ class AsyncMemoryClaims:
     def _forget(self, most: int, now: float) -> int:
         """Of each row the oldest ones that are over; what is still in use goes to the end."""
         before = len(self._kept)
-        for remembered, row in self._rows.items():
-            for _ in range(min(most, len(row))):
-                since, name = row[0]
-                if since + remembered > now:
+        for row in self._rows.values():
+            remembered = row.remembered
+            for _ in range(min(most, len(row.names))):
+                if row.since[0] + remembered > now:
                     break
-                row.popleft()
+                row.since.popleft()
+                name = row.names.popleft()
                 kept = self._kept[name]
                 if kept.ends + (0.0 if kept.state == DONE else remembered) > now:
-                    row.append((now, name))
+                    row.names.append(name)
+                    row.since.append(now)
                 else:
                     del self._kept[name]
         return before - len(self._kept)

@@ -104,8 +104,7 @@ class SqlBatches:
             "rk_seen_at": self.now(),
         }
         fused = rows.of_day(rows.fused(statement), claim["rk_bucket"])
-        said = asked(unit.native, fused, {**values, **claim})
-        return int(said.one()[1])
+        return int((asked(unit.native, fused, {**values, **claim})).rowcount)
 
     def _locked(self, unit: Any, scope: bytes, wanted: set[Where]) -> dict[Where, Gate | None]:
         native, rows = unit.native, self.rows_for(unit)

@@ -103,8 +103,7 @@ class AsyncSqlBatches:
             "rk_seen_at": self.now(),
         }
         fused = rows.of_day(rows.fused(statement), claim["rk_bucket"])
-        said = await asked(unit.native, fused, {**values, **claim})
-        return int(said.one()[1])
+        return int((await asked(unit.native, fused, {**values, **claim})).rowcount)
 
     async def _locked(self, unit: Any, scope: bytes, wanted: set[Where]) -> dict[Where, Gate | None]:
         native, rows = unit.native, self.rows_for(unit)

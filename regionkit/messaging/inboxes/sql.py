@@ -69,6 +69,7 @@ class SqlInbox(SqlBatches, SqlSweeping, KeptRows):
     transactional = True
     effects: tuple[str, ...] = ("transaction", "external")
     notes: tuple[str, ...] = ()
+    quiet_duplicates = True  # a claim that is there is found without a write, and leaves the transaction good
 
     def __init__(
         self,

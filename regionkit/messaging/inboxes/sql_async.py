@@ -68,6 +68,7 @@ class AsyncSqlInbox(AsyncSqlBatches, AsyncSqlSweeping, AsyncKeptRows):
     transactional = True
     effects: tuple[str, ...] = ("transaction", "external")
     notes: tuple[str, ...] = ()
+    quiet_duplicates = True  # a claim that is there is found without a write, and leaves the transaction good
 
     def __init__(
         self,

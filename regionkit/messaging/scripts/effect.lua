@@ -3,7 +3,8 @@
 -- has lapsed, its number of commands; and for each of those its name, the type that its key has to have ('' for any), what has
 -- to be a number there ('', 'value' or 'field'), how many arguments, and those behind the key.
 -- KEYS in the same order: a record, then one key a command. All of a message is looked at before anything of it is done; its
--- record is written last.
+-- record is written last. The first command is done or refused by the server itself, with nothing done before it: only SET,
+-- which takes a key of any type, is looked at.
 -- Answers a list: {'w'}, {'d'}, {'m'}, {'b'}, {'t'}: a claim has lapsed, {'k'}: it was done in part, {'r', which, why}: nothing
 -- was done; {'e', which, why}: those before it were
 local time = redis.call('TIME')
@@ -21,8 +22,8 @@ local function told(record, found, fingerprint, lapsed)
   if lapsed ~= '1' then return {'t'} end
 end
 
-local function refused(words, kind, number)
-  local key = words[2]
+local function refused(words)
+  local key, kind, number = words[2], words.kind, words.number
   if kind == '' and number == '' then return nil end
   local is = redis.call('TYPE', key).ok
   if is == 'none' then return nil end
@@ -41,7 +42,7 @@ local function done(record, found, fingerprint, commands)
   for n, words in ipairs(commands) do
     local reply = redis.pcall(unpack(words))
     if type(reply) == 'table' and reply.err then
-      if n == 1 then return {'r', n, reply.err} end
+      if n == 1 then return {'r', n, refused(words) or reply.err} end
       redis.call('HSET', record, 's', 'k', 'f', fence, 'l', 0, 'h', fingerprint, 'o', '', 'w', '')
       redis.call('PEXPIRE', record, life)
       return {'e', n, reply.err}
@@ -59,9 +60,9 @@ while at <= #ARGV do
   local commands, no = {}, nil
   at = at + 3
   for n = 1, count do
-    local words, more = {ARGV[at], KEYS[key + n]}, tonumber(ARGV[at + 3])
+    local words, more = {ARGV[at], KEYS[key + n], kind = ARGV[at + 1], number = ARGV[at + 2]}, tonumber(ARGV[at + 3])
     for i = 1, more do words[i + 2] = ARGV[at + 3 + i] end
-    local why = no == nil and refused(words, ARGV[at + 1], ARGV[at + 2])
+    local why = no == nil and (n > 1 or words[1] == 'SET') and refused(words)
     if why then no = {'r', n, why} end
     commands[n], at = words, at + 4 + more
   end
