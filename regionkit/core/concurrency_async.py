@@ -171,9 +171,10 @@ class AsyncSlots:
 
     def try_acquire(self) -> bool:
         """Take a permit if one is free, without waiting."""
-        if self._semaphore.locked():
+        semaphore = self._semaphore
+        if semaphore._waiters or not semaphore._value:
             return False
-        self._semaphore._value -= 1  # acquire() would not wait either, but is a coroutine
+        semaphore._value -= 1  # acquire() would not wait either, but is a coroutine
         return True
 
     async def acquire(self, seconds: float) -> bool:
