@@ -187,7 +187,11 @@ class AsyncSlots:
 
     def release(self) -> None:
         """Give a permit back."""
-        self._semaphore.release()
+        semaphore = self._semaphore
+        if semaphore._waiters:
+            semaphore.release()
+        else:
+            semaphore._value += 1
 
 
 class AsyncTask:

@@ -330,9 +330,11 @@ class AsyncAcquisition:
         level, bound = decision.request.consistency.level, decision.request.consistency.max_staleness
         if "served" in decision.proof or level is Level.EVENTUAL:
             return
-        can = store.capabilities
-        if level is Level.SESSION and walk.request.entries and can is not None and can.exchanges_data:
-            checkout.keep(Guard(FOREVER, partial(self._check_data, checkout.observation.incarnation, index, decision)))
+        if level is Level.SESSION:
+            can = store.capabilities if walk.request.entries else None
+            if can is not None and can.exchanges_data:
+                incarnation = checkout.observation.incarnation
+                checkout.keep(Guard(FOREVER, partial(self._check_data, incarnation, index, decision)))
             return
         if level is not Level.BOUNDED or self._mode.snapshot or index == self.snapshot.owner:
             return

@@ -201,7 +201,7 @@ async def test_who_came_first_is_served_first(form: dict[str, Any]) -> None:
                 threading.Thread(target=lambda n=number: (slots.acquire(10.0), order.append(n), slots.release()))
             )
             threads[-1].start()
-            while len(slots._inner._waiting) < number + 1:
+            while len(slots._waiting) < number + 1:
                 time.sleep(0.001)
         slots.release()
         assert not slots.try_acquire() or len(order) == 20

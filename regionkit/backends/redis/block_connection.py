@@ -144,7 +144,7 @@ class RedisConnection(Stream):
 
     def begin(self, deadline: Deadline, *, reading: bool) -> RedisProgress:
         """A block takes the connection."""
-        self.progress = RedisProgress(reading=reading)
+        self.progress = RedisProgress(reading, os.getpid())
         self.start(deadline)
         return self.progress
 

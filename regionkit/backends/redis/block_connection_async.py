@@ -143,7 +143,7 @@ class AsyncRedisConnection(AsyncStream):
 
     def begin(self, deadline: Deadline, *, reading: bool) -> RedisProgress:
         """A block takes the connection."""
-        self.progress = RedisProgress(reading=reading)
+        self.progress = RedisProgress(reading, os.getpid())
         self.start(deadline)
         return self.progress
 
