@@ -75,7 +75,6 @@ class Block(Acquisition, Generic[H]):
     def __enter__(self) -> H:
         store, request_class = self.store, self._class
         kind = request_class.request.kind
-        session = self._session
         if self.deadline is not None:
             raise UsageError(
                 "a block was opened twice.",
@@ -86,6 +85,7 @@ class Block(Acquisition, Generic[H]):
         if self._locate is not None and self._share is not None:
             store = self.store = self._locate(self.deadline)
             request_class = self._class = self._share(store)
+        session = self._session
         session.opening(self)
         self._owner = owner()
         watch = store.hooks.watch
@@ -282,6 +282,7 @@ class Block(Acquisition, Generic[H]):
                 handle.close()
         finally:
             session.closed(self)
+            del self._session  # it holds its last block: a circle would wait for the garbage collector
             if checkout is not None:
                 assert decision is not None
                 try:

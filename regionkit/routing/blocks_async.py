@@ -74,7 +74,6 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
     async def __aenter__(self) -> H:
         store, request_class = self.store, self._class
         kind = request_class.request.kind
-        session = self._session
         if self.deadline is not None:
             raise UsageError(
                 "a block was opened twice.",
@@ -85,6 +84,7 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
         if self._locate is not None and self._share is not None:
             store = self.store = await self._locate(self.deadline)
             request_class = self._class = self._share(store)
+        session = self._session
         session.opening(self)
         self._owner = aowner()
         watch = store.hooks.watch
@@ -281,6 +281,7 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
                 await handle.close()
         finally:
             session.closed(self)
+            del self._session  # it holds its last block: a circle would wait for the garbage collector
             if checkout is not None:
                 assert decision is not None
                 try:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -93,3 +94,24 @@ def test_answers_are_shaped_as_the_driver_does(kit: RegionKit) -> None:
         assert client.get("a") == (b"2", {})
     with kit.session() as s, s.read("orders") as client:
         assert client.get("a") == b"2"
+
+
+def test_blocks_leave_nothing_to_the_garbage_collector(kit: RegionKit) -> None:
+    """What a session, its blocks and their clients hold of each other ends with them."""
+
+    def use() -> None:
+        with kit.session() as s:
+            with s.write("orders") as client:
+                client.set("a", "1")
+            with s.read("orders") as client:
+                client.get("a")
+
+    use()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            use()
+        assert gc.collect() < 20  # of the monitor, at most: not one for each
+    finally:
+        gc.enable()

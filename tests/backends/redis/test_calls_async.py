@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -92,3 +93,24 @@ async def test_answers_are_shaped_as_the_driver_does(kit: AsyncRegionKit) -> Non
         assert await client.get("a") == (b"2", {})
     async with kit.session() as s, s.read("orders") as client:
         assert await client.get("a") == b"2"
+
+
+async def test_blocks_leave_nothing_to_the_garbage_collector(kit: AsyncRegionKit) -> None:
+    """What a session, its blocks and their clients hold of each other ends with them."""
+
+    async def use() -> None:
+        async with kit.session() as s:
+            async with s.write("orders") as client:
+                await client.set("a", "1")
+            async with s.read("orders") as client:
+                await client.get("a")
+
+    await use()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            await use()
+        assert gc.collect() < 20  # of the monitor, at most: not one for each
+    finally:
+        gc.enable()
