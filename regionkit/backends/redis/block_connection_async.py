@@ -158,8 +158,8 @@ class AsyncRedisConnection(AsyncStream):
     async def call(self, args: tuple[Any, ...]) -> Any:
         """Send one command of the block and read its answer, where nothing is carried along: both halves in one."""
         progress = self.progress
-        far = self._distance.rtt >= WORTH_CARRYING
-        if far or progress is None or progress.checked_by is not None or self._broken_off:
+        carries = self._distance.rtt >= WORTH_CARRYING and not (type(args[0]) is str and args[0] in READS)
+        if carries or progress is None or progress.checked_by is not None or self._broken_off:
             await self.send_command(*args)
             return await self.read_response()
         if progress.process != os.getpid():
