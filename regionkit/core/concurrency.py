@@ -192,63 +192,49 @@ class Flag:
 class Slots:
     """A bounded number of permits, with a wait that ends. First come, first served: nobody overtakes who waits."""
 
-    __slots__ = ("_inner", "count")
+    __slots__ = ("_free", "_lock", "_waiting", "count")
 
     def __init__(self, count: int) -> None:
-        self.count = count
-        self._inner = _Queue(count)
+        self.count = self._free = count
+        self._lock = threading.Lock()
+        self._waiting: deque[threading.Lock] = deque()  # each is released when its turn has come
 
     @property
     def taken(self) -> int:
         """How many permits are out, of `count`."""
-        return self.count - self._inner.free
+        return self.count - self._free
 
     def try_acquire(self) -> bool:
         """Take a permit if one is free, without waiting."""
-        return self._inner.take()
-
-    def acquire(self, seconds: float) -> bool:
-        """Take a permit, waiting at most `seconds`; False when none came free."""
-        queue = self._inner
-        waiter = queue.enter()
-        if waiter is None:
-            return True
-        try:
-            if waiter.acquire(timeout=max(0.0, seconds)):
-                return True
-        except BaseException:
-            if not queue.leave(waiter):
-                queue.give()
-            raise
-        return not queue.leave(waiter)  # it was called up in this very moment
-
-    def release(self) -> None:
-        """Give a permit back."""
-        self._inner.give()
-
-
-class _Queue:
-    """Permits and who waits for one; a waiter is a lock that is released when its turn has come."""
-
-    __slots__ = ("_free", "_lock", "_waiting")
-
-    def __init__(self, count: int) -> None:
-        self._free = count
-        self._lock = threading.Lock()
-        self._waiting: deque[threading.Lock] = deque()
-
-    @property
-    def free(self) -> int:
-        return self._free
-
-    def take(self) -> bool:
         with self._lock:
             if not self._free:
                 return False
             self._free -= 1
             return True
 
-    def enter(self) -> threading.Lock | None:
+    def acquire(self, seconds: float) -> bool:
+        """Take a permit, waiting at most `seconds`; False when none came free."""
+        waiter = self._enter()
+        if waiter is None:
+            return True
+        try:
+            if waiter.acquire(timeout=max(0.0, seconds)):
+                return True
+        except BaseException:
+            if not self._leave(waiter):
+                self.release()
+            raise
+        return not self._leave(waiter)  # it was called up in this very moment
+
+    def release(self) -> None:
+        """Give a permit back."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._free += 1
+
+    def _enter(self) -> threading.Lock | None:
         """None where a permit was free, else the lock to wait for."""
         with self._lock:
             if self._free:
@@ -259,7 +245,7 @@ class _Queue:
             self._waiting.append(waiter)
             return waiter
 
-    def leave(self, waiter: threading.Lock) -> bool:
+    def _leave(self, waiter: threading.Lock) -> bool:
         """Wait no more; False when the permit was given already."""
         with self._lock:
             try:
@@ -267,13 +253,6 @@ class _Queue:
             except ValueError:
                 return False
             return True
-
-    def give(self) -> None:
-        with self._lock:
-            if self._waiting:
-                self._waiting.popleft().release()
-            else:
-                self._free += 1
 
 
 class Task:

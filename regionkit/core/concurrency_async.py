@@ -158,11 +158,12 @@ class AsyncFlag:
 class AsyncSlots:
     """A bounded number of permits, with a wait that ends. First come, first served: nobody overtakes who waits."""
 
-    __slots__ = ("_semaphore", "count")
+    __slots__ = ("_queued", "_semaphore", "count")
 
     def __init__(self, count: int) -> None:
         self.count = count
         self._semaphore = asyncio.Semaphore(count)
+        self._queued = 0  # who waits, or was called up and has not run yet
 
     @property
     def taken(self) -> int:
@@ -171,22 +172,29 @@ class AsyncSlots:
 
     def try_acquire(self) -> bool:
         """Take a permit if one is free, without waiting."""
-        if self._semaphore.locked():
+        semaphore = self._semaphore
+        if self._queued or not semaphore._value:
             return False
-        self._semaphore._value -= 1  # acquire() would not wait either, but is a coroutine
+        semaphore._value -= 1  # acquire() would not wait either, but is a coroutine
         return True
 
     async def acquire(self, seconds: float) -> bool:
         """Take a permit, waiting at most `seconds`; False when none came free."""
+        self._queued += 1
         try:
             async with asyncio.timeout(seconds):
                 return await self._semaphore.acquire()
         except TimeoutError:
             return False
+        finally:
+            self._queued -= 1
 
     def release(self) -> None:
         """Give a permit back."""
-        self._semaphore.release()
+        if self._queued:
+            self._semaphore.release()
+        else:
+            self._semaphore._value += 1  # the same, with nobody to call up
 
 
 class AsyncTask:

@@ -256,7 +256,8 @@ def settled(walk: Walk, observation: Observation, known: Known) -> bool:
     before = snapshot.endpoints[walk.held].observation
     if before is None or before.incarnation != observation.incarnation:
         return False
-    return not (_rests_on_old(decision, snapshot, walk.held) or _has_to_meet(walk, known))
+    changed = decision.snapshot is not snapshot
+    return not ((changed and _rests_on_old(decision, snapshot, walk.held)) or _has_to_meet(walk, known))
 
 
 def roams(walk: Walk) -> bool:

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ from regionkit.backends.redis.classify import REFUSALS, is_read_only
 from regionkit.backends.redis.commands import READS, REFUSED, Act, Command, judged
 from regionkit.backends.redis.observation import Distance, StoredRow, info_of, observation_of, position_in, rows_of
 from regionkit.backends.redis.stream import Stream
-from regionkit.contract.processes import require_process
+from regionkit.contract.processes import inherited, require_process
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Lock
 from regionkit.core.deadline import Deadline
@@ -143,7 +144,7 @@ class RedisConnection(Stream):
 
     def begin(self, deadline: Deadline, *, reading: bool) -> RedisProgress:
         """A block takes the connection."""
-        self.progress = RedisProgress(reading=reading)
+        self.progress = RedisProgress(reading, os.getpid())
         self.start(deadline)
         return self.progress
 
@@ -154,6 +155,37 @@ class RedisConnection(Stream):
         assert progress is not None
         progress.expired = self.expired
         return not (self.pending or self.expired or progress.changed or progress.opened)
+
+    def call(self, args: tuple[Any, ...]) -> Any:
+        """Send one command of the block and read its answer, where nothing is carried along: both halves in one."""
+        progress = self.progress
+        carries = self._distance.rtt >= WORTH_CARRYING and not (type(args[0]) is str and args[0] in READS)
+        if carries or progress is None or progress.checked_by is not None or self._broken_off:
+            self.send_command(*args)
+            return self.read_response()
+        if progress.process != os.getpid():
+            raise inherited()
+        packed = self.pack(args)  # first: what the driver refuses to pack was not sent
+        self._message, self._answers = (), []
+        self._good = False
+        if args[0] in READS:
+            progress.used = True
+        else:
+            self._admit(progress, args)
+        self.pending += 1
+        try:
+            reply = self.round_trip(packed[0] if len(packed) == 1 else b"".join(packed))
+        except BrokenOff as error:
+            self._break_off(progress, error, error.answers)
+            raise
+        except BaseException as error:
+            self._failed(progress, error)
+            raise
+        self.pending -= 1
+        if progress.sent:
+            progress.commits += progress.sent
+            progress.sent, self._partial = 0, False
+        return reply
 
     def send_command(self, *args: Any, **options: Any) -> None:
         """Send a command of the block, once it is known that the block may."""
@@ -167,6 +199,7 @@ class RedisConnection(Stream):
         require_process(progress.process)
         packed = self.pack(args)  # first: what the driver refuses to pack was not sent
         self._message, self._answers = (), []
+        self._good = False
         if args[0] in READS:
             progress.used = True
             packed = self._checked(progress, packed)
@@ -188,6 +221,7 @@ class RedisConnection(Stream):
         require_process(progress.process)
         commands = self._message = list(commands)
         self._answers, self._queued_before = [], progress.queuing
+        self._good = False
         parts = [part for args in commands for part in self.pack(tuple(args))]  # first, as above
         writes = [self._admit(progress, args) for args in commands]
         self.pending += len(commands)
@@ -262,22 +296,8 @@ class RedisConnection(Stream):
             raise NotRun("it was not run: the server hung up at a command before it")
         try:
             reply = super().read_response(disable_decoding, *positional, **options)
-        except redis.exceptions.ResponseError as error:
-            self.pending -= 1
-            if is_broken_off(error):
-                self._break_off(progress, error, self._answers)
-                raise
-            self._answers.append(False)
-            if self.pending == 0:
-                self._answered(progress, error)
-                self._check(progress)
-            raise
-        except REFUSALS:
-            progress.sent = 0
-            raise
-        except redis.exceptions.ConnectionError:
-            if self.expired:
-                raise self.gone() from None
+        except BaseException as error:
+            self._failed(progress, error)
             raise
         self.pending -= 1
         self._good = True
@@ -288,6 +308,22 @@ class RedisConnection(Stream):
                 self._answered(progress, None)
             self._check(progress)
         return reply
+
+    def _failed(self, progress: RedisProgress, error: BaseException) -> None:
+        """An answer says no, or none came."""
+        if isinstance(error, redis.exceptions.ResponseError):
+            self.pending -= 1
+            if is_broken_off(error):
+                self._break_off(progress, error, self._answers)
+                return
+            self._answers.append(False)
+            if self.pending == 0:
+                self._answered(progress, error)
+                self._check(progress)
+        elif isinstance(error, REFUSALS):
+            progress.sent = 0
+        elif isinstance(error, redis.exceptions.ConnectionError) and self.expired:
+            raise self.gone() from None
 
     def _check(self, progress: RedisProgress) -> None:
         """Whether all that was answered is of the data that were proved.

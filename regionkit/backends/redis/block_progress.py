@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import msgspec
 
 from regionkit.contract.guard import Guard
 from regionkit.core.deadline import FOREVER
@@ -10,11 +10,12 @@ from regionkit.core.deadline import FOREVER
 __all__ = ["RedisProgress"]
 
 
-class RedisProgress:
+class RedisProgress(msgspec.Struct, eq=False):
     """What one block did on its connection.
 
     Attributes:
         reading: the block may only read.
+        process: that opened the block.
         used: a command was sent.
         sent: writes whose answer is still to come.
         commits: writes that were answered.
@@ -23,36 +24,20 @@ class RedisProgress:
         changed: the connection is another one than it was: it serves no further block.
         opened: a transaction or a watch is open on it.
         queuing: the server queues commands, after MULTI.
-        process: that opened the block.
         checked_by: told when the data are not those that were proved; None where nothing was.
     """
 
-    __slots__ = (
-        "changed",
-        "checked_by",
-        "commits",
-        "expired",
-        "opened",
-        "position",
-        "process",
-        "queuing",
-        "reading",
-        "sent",
-        "used",
-    )
-
-    def __init__(self, *, reading: bool) -> None:
-        self.reading = reading
-        self.used = False
-        self.sent = 0
-        self.commits = 0
-        self.position: int | None = None
-        self.expired = False
-        self.changed = False
-        self.opened = False
-        self.queuing = False
-        self.process = os.getpid()
-        self.checked_by: Guard | None = None
+    reading: bool
+    process: int
+    used: bool = False
+    sent: int = 0
+    commits: int = 0
+    position: int | None = None
+    expired: bool = False
+    changed: bool = False
+    opened: bool = False
+    queuing: bool = False
+    checked_by: Guard | None = None
 
     @property
     def unknown(self) -> bool:

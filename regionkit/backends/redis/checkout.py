@@ -73,4 +73,5 @@ class RedisCheckout:
 
     def release(self) -> None:
         """Give the connection back, or close it."""
+        self._guard = self.progress.checked_by = None  # it refers to the block
         self._give_back(self.connection)

@@ -72,4 +72,5 @@ class AsyncRedisCheckout:
 
     async def release(self) -> None:
         """Give the connection back, or close it."""
+        self._guard = self.progress.checked_by = None  # it refers to the block
         self._give_back(self.connection)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from redis.client import EMPTY_RESPONSE, NEVER_DECODE
+
 from regionkit.backends.redis.annotated import annotated
 from regionkit.backends.redis.block_connection_async import AsyncRedisConnection
 from regionkit.backends.redis.client_settings import ClientSettings
@@ -38,11 +40,13 @@ class AsyncRoutedRedis(AsyncRedis):
     _event_dispatcher: Any = None
     connection_pool: Any
     response_callbacks: Any
+    _shapes: Any
+    """The driver's callbacks, where the user has set none: then its way of calling them is gone without."""
 
     def __init__(self, routed: AsyncConnectionSource, settings: ClientSettings) -> None:
         # not the driver's: that makes a pool, and takes as long as two commands
         self.connection_pool = routed
-        self.response_callbacks = settings.callbacks
+        self.response_callbacks = self._shapes = settings.callbacks
         self._routed = routed
 
     @property
@@ -57,8 +61,15 @@ class AsyncRoutedRedis(AsyncRedis):
         if connection is None or self._routed.guarded:
             connection = await self._routed.ready()
         async with connection.lock:
-            await connection.send_command(*args)
-            return await self._parsed(connection, args[0], **options)
+            if self._shapes is None or NEVER_DECODE in options or EMPTY_RESPONSE in options:
+                await connection.send_command(*args)
+                return await self._parsed(connection, args[0], **options)
+            reply = await connection.call(args)
+        shape = dict.get(self._shapes, args[0].upper())
+        if shape is None:
+            return reply
+        options.pop("keys", None)  # for caches of the driver's
+        return shape(reply, **options)
 
     _parsed: Any = AsyncRedis.parse_response  # the driver is typed in parts
 
@@ -71,7 +82,7 @@ class AsyncRoutedRedis(AsyncRedis):
         """A callback for this block only."""
         own = type(self.response_callbacks)(self.response_callbacks)
         own[command] = callback
-        self.response_callbacks = own
+        self.response_callbacks, self._shapes = own, None  # one of the user's may be a coroutine function
 
     def pubsub(self, **options: Any) -> Any:
         """Refused: a subscription outlives every deadline."""

@@ -41,7 +41,7 @@ class RedisHandle:
 
     def __init__(self, kind: Kind, source: TakeCheckout, settings: ClientSettings) -> None:
         self.kind = kind
-        self._source = source
+        self._source: Any = source
         self._settings = settings
         self._checkout: Any = None
         self._closed = False
@@ -109,9 +109,9 @@ class RedisHandle:
         """The block raised: what was acknowledged stays, as Redis rolls nothing back."""
 
     def close(self) -> None:
-        """Let go of everything but the checkout."""
+        """Let go of everything but the checkout; also of what refers to this handle, so that no circle is left behind."""
         self._closed = True
-        self.connection = None
+        self.connection = self._source = self.native = None
 
     @property
     def speaker(self) -> object:

@@ -40,7 +40,7 @@ class AsyncRedisHandle:
 
     def __init__(self, kind: Kind, source: AsyncTakeCheckout, settings: ClientSettings) -> None:
         self.kind = kind
-        self._source = source
+        self._source: Any = source
         self._settings = settings
         self._checkout: Any = None
         self._closed = False
@@ -108,9 +108,9 @@ class AsyncRedisHandle:
         """The block raised: what was acknowledged stays, as Redis rolls nothing back."""
 
     async def close(self) -> None:
-        """Let go of everything but the checkout."""
+        """Let go of everything but the checkout; also of what refers to this handle, so that no circle is left behind."""
         self._closed = True
-        self.connection = None
+        self.connection = self._source = self.native = None
 
     @property
     def speaker(self) -> object:

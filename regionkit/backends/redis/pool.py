@@ -87,13 +87,12 @@ class RedisPool:
 
     def _with_permit(self, kind: Kind, deadline: Deadline, timeout: float) -> RedisCheckout:
         """The same with a permit, which is released if it fails."""
-        slots = self.slots
         try:
             connection = self._idle_one()
             if connection is None:
                 connection = self._connected(min(timeout, deadline.require("connecting")))
         except BaseException:
-            slots.release()
+            self.slots.release()
             raise
         return RedisCheckout(connection, kind, deadline, self.clock, self.give_back)
 

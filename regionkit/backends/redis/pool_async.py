@@ -86,13 +86,12 @@ class AsyncRedisPool:
 
     async def _with_permit(self, kind: Kind, deadline: Deadline, timeout: float) -> AsyncRedisCheckout:
         """The same with a permit, which is released if it fails."""
-        slots = self.slots
         try:
             connection = self._idle_one()
             if connection is None:
                 connection = await self._connected(min(timeout, deadline.require("connecting")))
         except BaseException:
-            slots.release()
+            self.slots.release()
             raise
         return AsyncRedisCheckout(connection, kind, deadline, self.clock, self.give_back)
 

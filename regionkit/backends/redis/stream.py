@@ -1,23 +1,16 @@
 """A driver connection of threads whose waits end at a deadline. Hand-written pair with `stream_async.py`.
 
 A torn connection is never made anew by the driver: that is the pool's, and the endpoint's, to decide.
-
-Each wait ends at the deadline. The kernel's own time-outs of a socket (SO_RCVTIMEO, SO_SNDTIMEO) see to that where there are any:
-Python's settimeout() costs two system calls more in each wait, and each of them lets another thread run first. They are set when
-less than they allow is left, and stand for later blocks; a wait that one of them cuts short goes on until the deadline. TLS
-has its own loop around the socket, and takes Python's time-out.
 """
 
 from __future__ import annotations
 
-import os
 import select
 import socket
 import ssl
-import struct
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 import redis
 from redis import Redis
@@ -28,6 +21,7 @@ from redis.connection import SSLConnection as TlsConnection
 from redis.connection import UnixDomainSocketConnection as UnixConnection
 
 from regionkit.backends.redis.broken_off import last_words
+from regionkit.backends.redis.stream_socket import WIDER, BoundedSocket
 from regionkit.contract.interrupted import interruption
 from regionkit.core.deadline import Deadline
 from regionkit.errors import UsageError
@@ -51,88 +45,11 @@ __all__ = [
 MOST_UNREAD = 8 << 20
 """Bytes of unread answers that are looked through for a server's last words: more than a socket holds."""
 _CHUNK = 65_536
-_KERNEL_BOUNDS = os.name == "posix" and hasattr(socket, "SO_RCVTIMEO")
-SHARE = 0.75
-"""Of what is left, the kernel's time-out: a little less, so that the next block, as long as this one, need not set it anew."""
-WIDER = 8.0
-"""By how much more may be left before a short time-out is set anew: it would wake a long wait again and again."""
-_NOTHING = object()
+_NOTHING, _UNREAD = object(), object()
+"""No whole answer has come; nobody has looked yet."""
 _PLAIN = frozenset({bytes, str, int, type(None)})
 """Of most answers: neither an error, nor something said unasked."""
 _PUSHED: Any = getattr(hiredis, "PushNotification", ())
-
-
-class _Bounded:
-    """A socket whose waits end at the deadline of its connection."""
-
-    __slots__ = ("_allowed", "_kernel", "_socket", "_stream")
-
-    def __init__(self, stream: Stream, socket: Any) -> None:
-        self._stream = stream
-        self._socket = socket
-        self._allowed = 0.0
-        self._kernel = _KERNEL_BOUNDS and not isinstance(socket, ssl.SSLSocket)
-        if self._kernel:
-            socket.settimeout(None)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._socket, name)
-
-    def settimeout(self, seconds: float | None) -> None:
-        """The deadline decides."""
-
-    def recv_into(self, *args: Any) -> int:
-        """Read some bytes."""
-        return self.waited(self._stream.left, self._socket.recv_into, *args)  # type: ignore[no-any-return]
-
-    def recv(self, *args: Any) -> bytes:
-        """Read some bytes."""
-        return self.waited(self._stream.left, self._socket.recv, *args)  # type: ignore[no-any-return]
-
-    def sendall(self, data: bytes) -> None:
-        """Send all bytes."""
-        self.send_all(self._stream.left, data)
-
-    def send_all(self, left: Callable[[], float], data: bytes) -> None:
-        """Send all bytes, each wait within what is `left`."""
-        sent = self.waited(left, self._socket.send, data)
-        if sent < len(data):
-            rest = memoryview(data)[sent:]
-            while rest:
-                rest = rest[self.waited(left, self._socket.send, rest) :]
-
-    def waited(self, left: Callable[[], float], call: Callable[..., Any], *args: Any) -> Any:
-        """What a call of the socket's gives, within what is `left`.
-
-        Raises:
-            TimeoutError: nothing is left.
-        """
-        seconds = left()
-        if not self._allowed < seconds <= WIDER * self._allowed:
-            self._allow(seconds)
-        while True:
-            try:
-                return call(*args)
-            except TimeoutError as error:
-                self._stream.timed_out(error)
-                raise
-            except BlockingIOError as error:
-                if not self._kernel or interruption(error) is not None:
-                    raise
-                self._allow(left(), again=True)
-
-    def _allow(self, left: float, *, again: bool = False) -> None:
-        """The next wait takes at most `left` seconds, more or less than the last one. `again`: the last one was cut short."""
-        if left <= 0.0:
-            self._stream.expired = True
-            raise TimeoutError("the deadline passed")
-        if not self._kernel:
-            self._socket.settimeout(left)
-        else:
-            allowed = self._allowed = left if again else SHARE * left
-            bound = struct.pack("ll", int(allowed), int(allowed % 1.0 * 1e6) or 1)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
 
 
 class Stream(Connection):
@@ -160,7 +77,7 @@ class Stream(Connection):
             except BaseException:
                 sock.close()
                 raise
-        return _Bounded(self, sock)
+        return BoundedSocket(self, sock)
 
     def _dialled(self, path: str) -> socket.socket:
         made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -216,54 +133,90 @@ class Stream(Connection):
         """The socket's time is over; or a signal handler raised this."""
         self.expired = interruption(error) is None
 
-    def read_response(self, disable_decoding: bool = False, **options: Any) -> Any:
-        """The next answer; an exception of the application's leaves as itself, also where the driver makes another of it."""
-        driver: Any = super()
-        try:
-            if self._reader is None or options:
-                return driver.read_response(disable_decoding, **options)
-            return self._reply(self._reader, decodes=not disable_decoding)
-        except BaseException as error:
-            own = interruption(error)
-            if own is None or own is error:
-                self.stopped = own is not None
-                raise
-            self.stopped = True
-            raise own  # noqa: B904  # the driver's error came of it
+    def round_trip(self, message: bytes) -> Any:
+        """Send one command and read its answer, where no other is to come: as `write` and `read_response` in one.
 
-    def _reply(self, reader: Any, *, decodes: bool) -> Any:
-        """The same as the driver's own way, whose eight calls take longer than all else that a short answer costs here."""
+        It tries the socket once each way, under the kernel's time-outs as they stand. What does not go so goes step by step.
+        """
+        bounded: Any = self._sock
+        reader, left = self._reader, self.left
+        if reader is None or bounded is None or self.expired or not bounded.allowed < left() <= WIDER * bounded.allowed:
+            self.write((message,))
+            return Stream.read_response(self)  # without what a block counts
+        sent, reply = 0, _UNREAD
         try:
-            while True:
-                reply = reader.gets(decodes)
+            sent = bounded.socket.send(message)
+            if sent == len(message) and bounded.allowed < left() and (data := bounded.socket.recv(_CHUNK)):
+                reader.feed(data)
+                reply = reader.gets()
                 if type(reply) in _PLAIN:
                     return reply
+        except BaseException as error:
+            if not bounded.cut_short(error):
+                if sent:
+                    self._not_read(error)
+                self._not_sent(error)
+        if sent < len(message):
+            self.write((message[sent:],))
+        return self._read(reader, reply)
+
+    def read_response(self, disable_decoding: bool = False, **options: Any) -> Any:
+        """The next answer; an exception of the application's leaves as itself, also where the driver makes another of it."""
+        if self._reader is not None and not options:
+            return self._read(self._reader, decodes=not disable_decoding)
+        driver: Any = super()
+        try:
+            return driver.read_response(disable_decoding, **options)
+        except BaseException as error:
+            own = interruption(error)
+            self.stopped = own is not None
+            if own is None or own is error:
+                raise
+            raise own  # noqa: B904  # the driver's error came of it
+
+    def _read(self, reader: Any, reply: Any = _UNREAD, *, decodes: bool = True) -> Any:
+        """The same as the driver's own way, whose eight calls take longer than all else that a short answer costs here.
+
+        `reply`: what the reader gave already.
+        """
+        try:
+            while type(reply) not in _PLAIN:
                 if reply is _NOTHING:
                     reader.feed(self._more())
                 elif isinstance(reply, _PUSHED):
                     parser: Any = self._parser
                     parser.handle_push_response(reply)
-                else:
+                elif reply is not _UNREAD:
+                    first = reply[0] if isinstance(reply, list) and reply else reply
+                    if isinstance(first, redis.exceptions.ConnectionError):  # it is loading its data, or hangs up
+                        raise first
                     break
-            first = reply[0] if isinstance(reply, list) and reply else reply
-            if isinstance(first, redis.exceptions.ConnectionError):  # it is loading its data, or hangs up
-                raise first
+                reply = reader.gets(decodes)
         except BaseException as error:
-            disconnect: Any = self.disconnect
-            disconnect()
-            if isinstance(error, TimeoutError):
-                raise redis.exceptions.TimeoutError("no answer came in time") from error
-            if isinstance(error, OSError):
-                raise redis.exceptions.ConnectionError(f"the connection broke: {error}") from error
-            raise
+            self._not_read(error)
         if isinstance(reply, redis.exceptions.ResponseError):
             raise reply
         return reply
 
+    def _not_read(self, error: BaseException) -> NoReturn:
+        """The connection ends, and with it the wait for an answer."""
+        disconnect: Any = self.disconnect
+        disconnect()
+        own = interruption(error)
+        self.stopped = own is not None
+        if own is not None:
+            raise own
+        if isinstance(error, TimeoutError):
+            self.expired = True
+            raise redis.exceptions.TimeoutError("no answer came in time") from error
+        if isinstance(error, OSError):
+            raise redis.exceptions.ConnectionError(f"the connection broke: {error}") from error
+        raise error
+
     def _more(self) -> bytes:
         """Some bytes of an answer."""
         bounded: Any = self._sock
-        data: bytes = b"" if bounded is None else bounded.waited(self.left, bounded._socket.recv, _CHUNK)
+        data: bytes = b"" if bounded is None else bounded.waited(self.left, bounded.socket.recv, _CHUNK)
         if not data:
             raise redis.exceptions.ConnectionError("the server closed the connection")
         return data
@@ -317,7 +270,7 @@ class Stream(Connection):
             bounded.send_all(left, command)
             reply = _NOTHING
             while reply is _NOTHING:
-                data = bounded.waited(left, bounded._socket.recv, _CHUNK)
+                data = bounded.waited(left, bounded.socket.recv, _CHUNK)
                 if not data:
                     raise redis.exceptions.ConnectionError("the server closed the connection")
                 reader.feed(data)
@@ -362,19 +315,24 @@ class Stream(Connection):
             for part in data:
                 socket.send_all(self.left, part)
         except BaseException as error:
-            self.stopped = interruption(error) is not None
-            if isinstance(error, OSError) and not self.stopped:
-                raise last_words(self._unread()) or self.gone() from None
-            self.tear()
-            raise
+            self._not_sent(error)
+
+    def _not_sent(self, error: BaseException) -> NoReturn:
+        """The connection ends, perhaps in the midst of a message."""
+        self.stopped = interruption(error) is not None
+        if isinstance(error, OSError) and not self.stopped:
+            self.expired = self.expired or isinstance(error, TimeoutError)
+            raise last_words(self._unread()) or self.gone() from None
+        self.tear()
+        raise error
 
     def _unread(self) -> bytes:
         """What has come and nobody has read."""
         bounded: Any = self._sock
         unread = b""
         try:
-            bounded._socket.settimeout(0.0)  # it is torn next
-            while len(unread) < MOST_UNREAD and (piece := bounded._socket.recv(MOST_UNREAD)):
+            bounded.socket.settimeout(0.0)  # it is torn next
+            while len(unread) < MOST_UNREAD and (piece := bounded.socket.recv(MOST_UNREAD)):
                 unread += piece
         except (OSError, AttributeError):  # no more, or torn meanwhile
             pass
