@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from regionkit.caching.back.durability import Durability
@@ -47,6 +48,7 @@ MOST_OVERTAKEN = 5
 """Times that a put with a journal reserves a version anew: by then others write the key all the time."""
 PAGE = 100
 """Keys of one page, nearly."""
+_ACKED = MappingProxyType({one.value.encode(): one for one in Acked})
 
 
 class Buffer:
@@ -311,7 +313,7 @@ class Buffer:
     def _acked(self, told: Sequence[tuple[bytes, str, int, bytes, int]]) -> list[Acked]:
         steps = [[word for words in part for word in words] for part in _parts(told)]
         answers = self._tier.run_all("back_ack", steps) if steps else []
-        return [Acked(answer.decode()) for part in answers for answer in part]
+        return [_ACKED[answer] for part in answers for answer in part]
 
     def fail(self, tried: Sequence[Claimed], pause: float) -> int:
         """These were not written: they are due after `pause` seconds. How many are still those versions."""
