@@ -25,7 +25,7 @@ import msgspec
 
 from regionkit.errors import ConfigurationError
 
-__all__ = ["HEADER", "MOST_TAGS", "Coder", "Envelope", "Unreadable", "opened", "sealed", "tags_in"]
+__all__ = ["HEADER", "MOST_TAGS", "Coder", "Envelope", "Unreadable", "opened", "plain_body", "sealed", "tags_in"]
 
 T = TypeVar("T")
 
@@ -144,6 +144,12 @@ def opened(data: bytes, digest: bytes) -> Envelope:
         )
     except ValueError:
         raise Unreadable("spoiled") from None
+
+
+def plain_body(data: bytes, digest: bytes) -> bytes | None:
+    """The body of an entry that is not compressed and carries nothing more; None: `opened` has to look at it."""
+    plain = data[:3] == MAGIC and data[FLAGS] == b"0" and data[TAGS] == b"00"
+    return data[BODY:] if plain and data[DIGEST] == digest and data[NUMBERS].isdigit() else None
 
 
 def tags_in(data: bytes) -> list[bytes]:

@@ -25,6 +25,7 @@ __all__ = [
     "bare_name",
     "canonical",
     "digest_of",
+    "digest_of_whole",
     "key_of",
     "place_of",
     "scope_of",
@@ -163,9 +164,14 @@ def scope_of(namespace: str, name: str, tenant: str) -> bytes:
 @lru_cache(maxsize=1024)  # a miss asks for it four times
 def digest_of(stored: Stored, scope: bytes = b"") -> bytes:
     """16 bytes that stand for the whole key, of this scope (`scope_of`)."""
+    return digest_of_whole(whole(stored), scope)
+
+
+def digest_of_whole(data: bytes, scope: bytes = b"") -> bytes:
+    """The same of what `whole` made, once: nothing is remembered."""
     if len(scope) > hashlib.blake2b.MAX_KEY_SIZE:
         scope = hashlib.blake2b(scope).digest()
-    return hashlib.blake2b(whole(stored), digest_size=_DIGEST, key=scope).digest()
+    return hashlib.blake2b(data, digest_size=_DIGEST, key=scope).digest()
 
 
 def stored_name(stored: Stored) -> bytes:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 from typing import Any
 
 from regionkit.caching.counters import Counters
-from regionkit.caching.entry import Coder, Envelope, opened, sealed
-from regionkit.caching.keys import Stored, digest_of
+from regionkit.caching.entry import Coder, Envelope, opened, plain_body, sealed
+from regionkit.caching.keys import Stored, digest_of, digest_of_whole
 from regionkit.caching.local_table import OVERHEAD, Entry
 from regionkit.caching.lookup import Lookup
 from regionkit.caching.outcome import Outcome
@@ -102,6 +103,19 @@ class Shaper:
             Unreadable: they are no entry of this cache and key.
         """
         return opened(data, self.digest(stored))
+
+    def value_in(self, whole: bytes, data: bytes) -> Any:
+        """The value of bytes of a tier, by the whole key; without an envelope where it is plain, as most are.
+
+        Raises:
+            Unreadable: they are no value of this cache and key.
+        """
+        digest = digest_of_whole(whole, self.scope)
+        body = plain_body(data, digest)
+        if body is not None and len(body) <= self.coder.largest:
+            with contextlib.suppress(Exception):  # decoded below once more, and told there
+                return self.coder.decode_body(body)
+        return self.coder.decode(opened(data, digest))
 
     def _entry_of(self, stored: Stored, envelope: Envelope, value: Any) -> Entry:
         entry = Entry(stored, value if self._shares else None, found=not envelope.negative)

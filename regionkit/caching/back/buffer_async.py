@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from regionkit.caching.back.durability_async import AsyncDurability
@@ -46,6 +47,7 @@ MOST_OVERTAKEN = 5
 """Times that a put with a journal reserves a version anew: by then others write the key all the time."""
 PAGE = 100
 """Keys of one page, nearly."""
+_ACKED = MappingProxyType({one.value.encode(): one for one in Acked})
 
 
 class AsyncBuffer:
@@ -276,20 +278,23 @@ class AsyncBuffer:
         """Records that are due, the longest due first; nobody else gets them for a while.
 
         Args:
-            count: at most, and no more than a step may take.
+            count: at most. More than a step may take are claimed by several, in one message.
             lasts: seconds after which they are due again.
             alive: seconds for which this flusher counts as alive.
         """
-        tier = self._tier
-        words = [min(count, BATCH), CLAIM_BYTES, round(lasts * 1000), round(alive * 1000)]
-        is_open, epoch, at, *found = await tier.run("back_claim", [], words, of_run=True)
+        tier, last = self._tier, [round(lasts * 1000), round(alive * 1000)]
+        counts = [len(part) for part in _parts(range(count))]
+        steps = [[few, CLAIM_BYTES // len(counts), *last] for few in counts]
+        records, is_open, newest = [], False, 0
+        for good, epoch, at, *found in await tier.run_all("back_claim", steps, of_run=True):
+            is_open, newest = is_open or bool(good), max(newest, int(epoch))
+            records += [
+                Claimed(name, unpacked(record), int(tries), int(at), int(epoch))
+                for name, record, tries in zip(found[::3], found[1::3], found[2::3], strict=True)
+            ]
         if not is_open:
             tier.reconnect()
-        records = [
-            Claimed(name, unpacked(record), int(tries), int(at), int(epoch))
-            for name, record, tries in zip(found[::3], found[1::3], found[2::3], strict=True)
-        ]
-        return Claims(bool(is_open), int(epoch), tuple(records))
+        return Claims(is_open, newest, tuple(records))
 
     async def ack(self, written: Sequence[Claimed], superseded: Sequence[Claimed] = ()) -> list[Acked]:
         """The sink was flushed. What becomes of each, `superseded` behind `written`.
@@ -300,15 +305,16 @@ class AsyncBuffer:
         """
         told = [(one, one.epoch) for one in written] + [(one, 0) for one in superseded]
         words = [(one.name, text_of(one.record.version), one.at, one.record.digest, epoch) for one, epoch in told]
-        return [answer for part in _parts(words) for answer in await self._acked(part)]
+        return await self._acked(words)
 
     async def wrote(self, stored: Stored, version: int) -> Acked:
         """The row of a key was written here with a version that FULL had reserved: what is older goes."""
         return (await self._acked([(self.name(stored), text_of(version), 0, self._tier.digest(stored), 0)]))[0]
 
     async def _acked(self, told: Sequence[tuple[bytes, str, int, bytes, int]]) -> list[Acked]:
-        answers = await self._tier.run("back_ack", [], [word for words in told for word in words])
-        return [Acked(answer.decode()) for answer in answers]
+        steps = [[word for words in part for word in words] for part in _parts(told)]
+        answers = await self._tier.run_all("back_ack", steps) if steps else []
+        return [_ACKED[answer] for part in answers for answer in part]
 
     async def fail(self, tried: Sequence[Claimed], pause: float) -> int:
         """These were not written: they are due after `pause` seconds. How many are still those versions."""

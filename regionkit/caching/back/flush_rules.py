@@ -21,9 +21,14 @@
    so a flusher that is fenced again and again claims nothing for `CONTENTION` seconds, and puts are refused when none is alive.
 4. A surprise is never parked: nobody knows what it says of the value. It stays dirty, is tried again, and holds up no other.
 5. It counts as alive for `ALIVE` pauses.
+6. Where a claim is full, and its flush takes a small part of the time that the sink has, the next claim is twice as large, up to
+   what the sink takes in one transaction (`most_changes`): a long queue costs few commits. Where the sink is slow or fails, it is
+   half as large, or as small as at first, and never grows past what the sink can do in time.
 """
 
 from __future__ import annotations
+
+from regionkit.caching.steps import BATCH
 
 __all__ = [
     "ALIVE",
@@ -33,6 +38,7 @@ __all__ = [
     "MOST_WAITS",
     "OTHERS_VERSION",
     "alive_for",
+    "changes_next",
     "idle_pause",
     "refusal_pause",
     "silence_of",
@@ -56,6 +62,8 @@ ALIVE = 8
 """Pauses for which a flusher counts as alive after a claim: one of them may have met a slow sink."""
 LONGEST_IDLE = 0.25
 """Seconds between two looks for work, at most: a flush that is waited for need not wait longer."""
+GROWS_WITHIN = 8
+"""Part of a sink's time, one in so many, that a full flush may take before the next one is twice as large."""
 SHORTEST_SILENCE = 30.0
 """Seconds without a flusher that a put bears at least."""
 
@@ -63,6 +71,23 @@ SHORTEST_SILENCE = 30.0
 def idle_pause(max_age: float) -> float:
     """Seconds between two claims that found nothing."""
     return min(LONGEST_IDLE, max_age / 4)
+
+
+def changes_next(now: int, claimed: int, took: float, *, most: int, time: float) -> int:
+    """How many changes to claim next: rule 6.
+
+    Args:
+        now: that were to be claimed.
+        claimed: that were.
+        took: seconds of their flush.
+        most: of one transaction of the sink.
+        time: seconds that the sink has for one.
+    """
+    if claimed < now:
+        return BATCH
+    if took * GROWS_WITHIN <= time:
+        return max(BATCH, min(2 * now, most))
+    return now if took * GROWS_WITHIN / 4 <= time else max(BATCH, now // 2)
 
 
 def alive_for(max_age: float) -> float:

@@ -22,6 +22,7 @@ from regionkit.caching.back.flush_rules import (
     MOST_WAITS,
     OTHERS_VERSION,
     alive_for,
+    changes_next,
     refusal_pause,
 )
 from regionkit.caching.back.parts import BackParts
@@ -56,6 +57,7 @@ class Flushing:
         self._taken: list[float] = []
         self._surprises = 0
         self._stopped_until = 0.0
+        self._size = BATCH
 
     def batch(self) -> Batch:
         """Write what is due, as much as one claim gives.
@@ -68,7 +70,8 @@ class Flushing:
         """
         parts = self._parts
         self._may_flush()
-        claims = parts.buffer.claim(BATCH, LEASE, alive_for(parts.strategy.max_age))
+        size, self._size = self._size, BATCH
+        claims = parts.buffer.claim(size, LEASE, alive_for(parts.strategy.max_age))
         if not claims.is_open:
             parts.open()
             return Batch(1, 0)
@@ -82,6 +85,7 @@ class Flushing:
                 parts.buffer.fail([one], OTHERS_VERSION)
                 self._cache.emit(RecordUnreadable(self._cache.name, str(error)))
         self._surprises = 0
+        began = parts.clock.monotonic()
         try:
             written = self._flush(claims.epoch, good, changes) if good else 0
         except (SinkDown, RegionKitError) as down:
@@ -92,6 +96,9 @@ class Flushing:
             raise
         if good:
             self.well()
+        took = parts.clock.monotonic() - began
+        most, time = getattr(parts.sink, "most_changes", BATCH), getattr(parts.sink, "timeout", 0.0)
+        self._size = changes_next(size, len(claims.records), took, most=most, time=time)
         return Batch(len(claims.records), written)
 
     def _may_flush(self) -> None:

@@ -21,6 +21,7 @@ from regionkit.caching.back.flush_rules import (
     MOST_WAITS,
     OTHERS_VERSION,
     alive_for,
+    changes_next,
     refusal_pause,
 )
 from regionkit.caching.back.parts_async import AsyncBackParts
@@ -55,6 +56,7 @@ class AsyncFlushing:
         self._taken: list[float] = []
         self._surprises = 0
         self._stopped_until = 0.0
+        self._size = BATCH
 
     async def batch(self) -> Batch:
         """Write what is due, as much as one claim gives.
@@ -67,7 +69,8 @@ class AsyncFlushing:
         """
         parts = self._parts
         await self._may_flush()
-        claims = await parts.buffer.claim(BATCH, LEASE, alive_for(parts.strategy.max_age))
+        size, self._size = self._size, BATCH
+        claims = await parts.buffer.claim(size, LEASE, alive_for(parts.strategy.max_age))
         if not claims.is_open:
             await parts.open()
             return Batch(1, 0)
@@ -81,6 +84,7 @@ class AsyncFlushing:
                 await parts.buffer.fail([one], OTHERS_VERSION)
                 self._cache.emit(RecordUnreadable(self._cache.name, str(error)))
         self._surprises = 0
+        began = parts.clock.monotonic()
         try:
             written = await self._flush(claims.epoch, good, changes) if good else 0
         except (SinkDown, RegionKitError) as down:
@@ -91,6 +95,9 @@ class AsyncFlushing:
             raise
         if good:
             self.well()
+        took = parts.clock.monotonic() - began
+        most, time = getattr(parts.sink, "most_changes", BATCH), getattr(parts.sink, "timeout", 0.0)
+        self._size = changes_next(size, len(claims.records), took, most=most, time=time)
         return Batch(len(claims.records), written)
 
     async def _may_flush(self) -> None:

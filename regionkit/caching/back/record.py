@@ -35,7 +35,7 @@ _KEY = LENGTH.stop
 _VALUE, _DELETE = b"v", b"d"
 
 
-class Record(msgspec.Struct, frozen=True):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One record.
 
     Attributes:
@@ -119,7 +119,7 @@ def change_in(record: Record, shaper: Shaper) -> Change:
         raise Unreadable("of a later version of regionkit")
     if record.deleted:
         return Change(record.key, record.version, deleted=True)
-    return Change(record.key, record.version, shaper.coder.decode(shaper.envelope(record.stored, record.entry)))
+    return Change(record.key, record.version, shaper.value_in(record.whole, record.entry))
 
 
 def key_in(data: bytes) -> Any:

@@ -17,7 +17,9 @@ __all__ = ["Sink", "SinkDown", "SinkFenced", "SinkRefused"]
 class Sink(Protocol):
     """Safe to share between threads (Sink: tasks of one loop).
 
-    `flush` is one transaction: all of the changes, or none when it raises.
+    `flush` is one transaction: all of the changes, or none when it raises. It gets at most 100. Where a sink has the attributes
+    `most_changes` and `timeout` (seconds that a flush may take), it gets more while many wait and it is quick (rule 6 of
+    `flush_rules`).
     """
 
     def check(self) -> None:

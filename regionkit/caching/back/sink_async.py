@@ -16,7 +16,9 @@ __all__ = ["AsyncSink", "SinkDown", "SinkFenced", "SinkRefused"]
 class AsyncSink(Protocol):
     """Safe to share between threads (AsyncSink: tasks of one loop).
 
-    `flush` is one transaction: all of the changes, or none when it raises.
+    `flush` is one transaction: all of the changes, or none when it raises. It gets at most 100. Where a sink has the attributes
+    `most_changes` and `timeout` (seconds that a flush may take), it gets more while many wait and it is quick (rule 6 of
+    `flush_rules`).
     """
 
     async def check(self) -> None:

@@ -71,7 +71,7 @@ class PutAnswer(NamedTuple):
     stamp: int = 0
 
 
-class Claimed(msgspec.Struct, frozen=True):
+class Claimed(msgspec.Struct, frozen=True, gc=False):
     """A record to be written.
 
     Attributes:

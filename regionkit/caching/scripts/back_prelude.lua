@@ -23,11 +23,12 @@ local meta = {}  -- e, r, n, b, p, m, g as they stood when the script began
 
 local function version_of(record) return string.sub(record, 1, 19) end
 local function digest_of(record) return string.sub(record, 50, 65) end
-local function entry_of(record) return string.sub(record, 87 + tonumber(string.sub(record, 79, 86))) end
+local function before_entry(record) return 86 + tonumber(string.sub(record, 79, 86)) end
+local function entry_of(record) return string.sub(record, 1 + before_entry(record)) end
 local function set_aside(value) return value and string.sub(value, 18 + tonumber(string.sub(value, 14, 17))) end
 
 -- a record without its entry: what is listed
-local function head_of(record) return string.sub(record, 1, 86 + tonumber(string.sub(record, 79, 86))) end
+local function head_of(record) return string.sub(record, 1, before_entry(record)) end
 
 -- whether the log was dropped, or emptied while records stand there: an entry goes behind its record
 local function log_is_lost()

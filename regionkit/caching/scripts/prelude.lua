@@ -33,7 +33,13 @@ local clock, wall = 0, 0
 -- as they stand: g, o, s and r are read once a script, and set together with the account. raised: there may be too many floors now
 local now, owner_until, settling, server_run, raised = '', 0, false, '', false
 
-local function digits(number, width) return string.format('%0' .. width .. '.0f', number) end
+-- of a whole number; in two halves, which fit an integer everywhere, as a format of floating point takes twice as long
+local HALVES = {[13] = '%06d%07d', [16] = '%09d%07d'}
+local function digits(number, width)
+  if not HALVES[width] then return string.format('%0' .. width .. '.0f', number) end
+  local high = math.floor(number / 1e7)
+  return string.format(HALVES[width], high, number - high * 1e7)
+end
 
 -- kind: k a key, e a key that is to be loaded anew, f a load that ended, t a tag, c everything
 local function tell(kind, of, stamp)
@@ -96,17 +102,22 @@ local function keep(field, text, life)
   redis.call('ZADD', ends, clock + life, field)
 end
 
-local function raise(field, version, life)
-  raised = true
-  local before = redis.call('HGET', account, field)
-  local stamp = next_stamp()
+-- what a floor that stands there becomes
+local function later_of(before, version)
   if version == '' then version = NOTHING end
   if before then
     local old = string.sub(before, 17, 43)
     local kind = string.sub(old, 1, 1)
-    if version == NOTHING or kind == '9' or (kind == string.sub(version, 1, 1) and old > version) then version = old end
+    if version == NOTHING or kind == '9' or (kind == string.sub(version, 1, 1) and old > version) then return old end
   end
-  keep(field, stamp .. version, life)
+  return version
+end
+
+local function raise(field, version, life)
+  raised = true
+  local before = redis.call('HGET', account, field)
+  local stamp = next_stamp()
+  keep(field, stamp .. later_of(before, version), life)
   return stamp
 end
 
@@ -190,11 +201,13 @@ local function set_intents(digest, text)
   redis.call('ZREM', ends, 'i' .. digest)
 end
 
--- an entry in which times stand from its making on, and neither generation nor stamp
-local function stamped(entry, stamp)
-  local function at(from) return digits(clock + tonumber(string.sub(entry, from, from + 12)), 13) end
-  return string.sub(entry, 1, 27) .. generation() .. stamp .. string.sub(entry, 52, 79) .. at(80) .. at(93) .. digits(clock, 13)
-    .. string.sub(entry, 119)
+-- an entry in which times stand from its making on, and neither generation nor stamp. text: it ends with the entry, which is all
+-- behind `before`
+local function stamped(text, stamp, before)
+  local from = before or 0
+  local function at(place) return digits(clock + tonumber(string.sub(text, from + place, from + place + 12)), 13) end
+  return string.sub(text, from + 1, from + 27) .. generation() .. stamp .. string.sub(text, from + 52, from + 79) .. at(80) .. at(93)
+    .. digits(clock, 13) .. string.sub(text, from + 119)
 end
 
 local function tags_of(entry)

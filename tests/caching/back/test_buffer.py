@@ -8,7 +8,9 @@ from uuid import UUID
 
 import pytest
 
+from regionkit.caching.back.buffer import Buffer
 from regionkit.caching.back.rules import Acked, Answer, version_of
+from regionkit.caching.steps import BATCH
 from regionkit.errors import CacheError
 
 from .buffered import Buffered
@@ -198,3 +200,47 @@ def test_what_a_process_cannot_read_is_an_error_and_not_the_row(redis_server: An
             client.hset(dirty, name, record[:-4] + b"\x93\x01\x02\x03")
         with pytest.raises(CacheError, match="not in its row yet"):
             b.seen("a")
+
+
+def test_many_are_claimed_and_answered_by_one_message_each(own_redis: Any) -> None:
+    """Nobody gets one twice; a server that has forgotten the scripts is told them anew."""
+    servers = own_redis()
+    with Buffered(servers.primary.url) as b:
+        b.opened()
+        keys = [f"k{number:03d}" for number in range(2 * BATCH + 30)]
+        for key in keys:
+            b.put(key, key)
+        assert b.buffer.ack([]) == []
+        first = b.claim(BATCH + 10)
+        with servers.primary.client() as admin:
+            admin.script_flush()
+        second = b.claim(3 * BATCH)
+        assert (len(first), len(second), len(first.keys() | second.keys())) == (BATCH + 10, BATCH + 20, len(keys))
+        assert all(b.value(one) == key and one.tries == 1 for key, one in (first | second).items())
+        gone = list(first.values())[3]
+        b.buffer.park(gone, "no")
+        b.put(keys[0], "later")
+        with servers.primary.client() as admin:
+            admin.script_flush()
+            before = admin.info("commandstats")["cmdstat_evalsha"]["calls"]
+            told = b.buffer.ack([*first.values(), *second.values()])
+            assert admin.info("commandstats")["cmdstat_evalsha"]["calls"] - before >= len(keys) // BATCH
+        expected = {keys[0]: Acked.AGAIN, gone.record.key: Acked.GONE}
+        assert told == [expected.get(key, Acked.CLEAN) for key in [*first, *second]]
+        assert list(b.claim()) == [keys[0]]
+        assert b.seen(keys[1]) == keys[1]
+        b.whole()
+
+
+def test_a_claim_takes_no_more_bytes_than_it_may(redis_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for its first record; what is left is due."""
+    monkeypatch.setattr(f"{Buffer.__module__}.CLAIM_BYTES", 5_000)
+    with Buffered(redis_server.primary.url) as b:
+        b.opened()
+        for number in range(25):
+            b.put(f"k{number:02d}", "x" * 1000)
+        sizes = [len(b.claim()) for _ in range(8)]
+        assert sizes == [4, 4, 4, 4, 4, 4, 1, 0]
+        b.put("large", "x" * 20_000)
+        b.put("small", "x")
+        assert [list(b.claim()) for _ in range(2)] == [["large"], ["small"]]

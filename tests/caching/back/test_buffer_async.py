@@ -7,7 +7,9 @@ from uuid import UUID
 
 import pytest
 
+from regionkit.caching.back.buffer_async import AsyncBuffer
 from regionkit.caching.back.rules import Acked, Answer, version_of
+from regionkit.caching.steps import BATCH
 from regionkit.errors import CacheError
 
 from .buffered_async import AsyncBuffered
@@ -197,3 +199,47 @@ async def test_what_a_process_cannot_read_is_an_error_and_not_the_row(redis_serv
             client.hset(dirty, name, record[:-4] + b"\x93\x01\x02\x03")
         with pytest.raises(CacheError, match="not in its row yet"):
             await b.seen("a")
+
+
+async def test_many_are_claimed_and_answered_by_one_message_each(own_redis: Any) -> None:
+    """Nobody gets one twice; a server that has forgotten the scripts is told them anew."""
+    servers = own_redis()
+    async with AsyncBuffered(servers.primary.url) as b:
+        await b.opened()
+        keys = [f"k{number:03d}" for number in range(2 * BATCH + 30)]
+        for key in keys:
+            await b.put(key, key)
+        assert await b.buffer.ack([]) == []
+        first = await b.claim(BATCH + 10)
+        with servers.primary.client() as admin:
+            admin.script_flush()
+        second = await b.claim(3 * BATCH)
+        assert (len(first), len(second), len(first.keys() | second.keys())) == (BATCH + 10, BATCH + 20, len(keys))
+        assert all(b.value(one) == key and one.tries == 1 for key, one in (first | second).items())
+        gone = list(first.values())[3]
+        await b.buffer.park(gone, "no")
+        await b.put(keys[0], "later")
+        with servers.primary.client() as admin:
+            admin.script_flush()
+            before = admin.info("commandstats")["cmdstat_evalsha"]["calls"]
+            told = await b.buffer.ack([*first.values(), *second.values()])
+            assert admin.info("commandstats")["cmdstat_evalsha"]["calls"] - before >= len(keys) // BATCH
+        expected = {keys[0]: Acked.AGAIN, gone.record.key: Acked.GONE}
+        assert told == [expected.get(key, Acked.CLEAN) for key in [*first, *second]]
+        assert list(await b.claim()) == [keys[0]]
+        assert await b.seen(keys[1]) == keys[1]
+        await b.whole()
+
+
+async def test_a_claim_takes_no_more_bytes_than_it_may(redis_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for its first record; what is left is due."""
+    monkeypatch.setattr(f"{AsyncBuffer.__module__}.CLAIM_BYTES", 5_000)
+    async with AsyncBuffered(redis_server.primary.url) as b:
+        await b.opened()
+        for number in range(25):
+            await b.put(f"k{number:02d}", "x" * 1000)
+        sizes = [len(await b.claim()) for _ in range(8)]
+        assert sizes == [4, 4, 4, 4, 4, 4, 1, 0]
+        await b.put("large", "x" * 20_000)
+        await b.put("small", "x")
+        assert [list(await b.claim()) for _ in range(2)] == [["large"], ["small"]]

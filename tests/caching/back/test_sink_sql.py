@@ -108,6 +108,17 @@ def test_a_deleted_row_is_not_brought_back_by_an_older_put(place: Place) -> None
     assert len(place.rows()) == 3
 
 
+def test_a_delete_of_another_process_is_found_by_one_that_knows_of_none(place: Place) -> None:
+    """Each flush asks whether there is any mark, and then for those of its keys."""
+    ours = place.sink()
+    others = place.another(users(place.meta_again()))
+    assert ours.flush(CACHE, 1, [put("b", 1)]) == [APPLIED]
+    assert others.flush(CACHE, 1, [gone(key, 4) for key in "acd"]) == [APPLIED] * 3
+    assert ours.flush(CACHE, 1, [put(key, 3) for key in "acd"]) == [SUPERSEDED] * 3
+    assert ours.flush(CACHE, 1, [put("c", 2), put("b", 5)]) == [SUPERSEDED, APPLIED], "and goes on to ask"
+    assert place.rows() == [("b", "v5", 5)]
+
+
 def test_deletes_of_rows_that_are_older_newer_and_not_there(place: Place) -> None:
     """In one batch: what is older goes, what is newer stays, and what never was is done."""
     sink, newer_b = place.sink(), [APPLIED, SUPERSEDED, APPLIED, APPLIED]

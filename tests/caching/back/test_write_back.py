@@ -15,6 +15,8 @@ from sqlalchemy import BigInteger, Column, MetaData, String, Table, text
 from regionkit.caching import Cache, Local, Shared, SqlSink, WriteBack
 from regionkit.caching.back.events import BufferContended, RecordUnreadable
 from regionkit.caching.back.flush_rules import MOST_TAKEN
+from regionkit.caching.back.refusals import SinkDown
+from regionkit.caching.steps import BATCH
 from regionkit.errors import Backpressure, ConfigurationError, UsageError, VersionConflict
 
 IS_ASYNC = False
@@ -239,6 +241,29 @@ def test_an_epoch_of_a_process_that_died_before_it_opened_the_buffer_holds_nobod
     rig.cache.strategy.sink.raise_epoch(rig.called, 5)
     assert (rig.cache.flush(timeout=30.0)).clean
     assert (rig.row("a") or ())[0] == "ada"
+
+
+@pytest.mark.parametrize("accounts", ["sqlite"], indirect=True)
+def test_a_long_queue_is_written_by_few_transactions(redis_server: Any, accounts: Any) -> None:
+    """Each twice as large as the one before, while the sink is quick; after a failure as small as at first."""
+    with Rig(redis_server, accounts) as rig:
+        sink = SqlSink(rig.engine, rig.table, timeout=600.0)
+        cache = rig.another(sink=sink)
+        sizes, flush = list[int](), sink.flush
+
+        def counted(name: str, epoch: int, changes: Any) -> Any:
+            sizes.append(len(changes))
+            if len(sizes) == 4:
+                raise SinkDown("for once")
+            return flush(name, epoch, changes)
+
+        sink.flush = counted  # type: ignore[method-assign]
+        for number in range(9 * BATCH):
+            cache.put(f"k{number}", Profile("ada", number))
+        assert (cache.flush(timeout=60.0)).clean
+        assert sizes == [100, 200, 400, 200, 100, 100]
+        assert (rig.row("k7") or ())[:2] == ("ada", 7)
+        cache.close()
 
 
 def test_two_servers_that_buffer_one_cache_do_not_take_the_table_from_each_other_for_ever(

@@ -14,6 +14,8 @@ from sqlalchemy import BigInteger, Column, MetaData, String, Table, text
 from regionkit.caching import AsyncCache, AsyncSqlSink, Local, Shared, WriteBack
 from regionkit.caching.back.events import BufferContended, RecordUnreadable
 from regionkit.caching.back.flush_rules import MOST_TAKEN
+from regionkit.caching.back.refusals import SinkDown
+from regionkit.caching.steps import BATCH
 from regionkit.errors import Backpressure, ConfigurationError, UsageError, VersionConflict
 
 IS_ASYNC = True
@@ -240,6 +242,29 @@ async def test_an_epoch_of_a_process_that_died_before_it_opened_the_buffer_holds
     await rig.cache.strategy.sink.raise_epoch(rig.called, 5)
     assert (await rig.cache.flush(timeout=30.0)).clean
     assert (await rig.row("a") or ())[0] == "ada"
+
+
+@pytest.mark.parametrize("accounts", ["sqlite"], indirect=True)
+async def test_a_long_queue_is_written_by_few_transactions(redis_server: Any, accounts: Any) -> None:
+    """Each twice as large as the one before, while the sink is quick; after a failure as small as at first."""
+    async with Rig(redis_server, accounts) as rig:
+        sink = AsyncSqlSink(rig.engine, rig.table, timeout=600.0)
+        cache = rig.another(sink=sink)
+        sizes, flush = list[int](), sink.flush
+
+        async def counted(name: str, epoch: int, changes: Any) -> Any:
+            sizes.append(len(changes))
+            if len(sizes) == 4:
+                raise SinkDown("for once")
+            return await flush(name, epoch, changes)
+
+        sink.flush = counted  # type: ignore[method-assign]
+        for number in range(9 * BATCH):
+            await cache.put(f"k{number}", Profile("ada", number))
+        assert (await cache.flush(timeout=60.0)).clean
+        assert sizes == [100, 200, 400, 200, 100, 100]
+        assert (await rig.row("k7") or ())[:2] == ("ada", 7)
+        await cache.close()
 
 
 async def test_two_servers_that_buffer_one_cache_do_not_take_the_table_from_each_other_for_ever(

@@ -23,11 +23,11 @@ from uuid import UUID
 
 import msgspec
 
-__all__ = ["NATIVE", "fields_of", "from_fields", "plain", "to_fields"]
+__all__ = ["NATIVE", "SCALARS", "fields_of", "from_fields", "plain", "to_fields"]
 
 NATIVE = (bytes, bytearray, datetime, date, time, timedelta, Decimal, UUID)
 """What drivers take and give as it is."""
-_SCALARS = frozenset({str, int, float, bool, type(None), *NATIVE})
+SCALARS = frozenset({str, int, float, bool, type(None), *NATIVE})
 
 
 def to_fields(value: Any) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def to_fields(value: Any) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """One field as a driver takes it."""
-    if type(value) in _SCALARS:
+    if type(value) in SCALARS:
         return value
     if isinstance(value, Enum):
         return value.value

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -31,11 +30,11 @@ from regionkit.caching.back.rules import Change, Verdict
 from regionkit.caching.back.sinks.counted_sql import info_of, surely_written
 from regionkit.caching.back.sinks.epochs_sql import SinkUnits, SqlEpochs, check_cache
 from regionkit.caching.back.sinks.failures_sql import refusals_told
-from regionkit.caching.back.sinks.judging import in_order, judge, mark_of
+from regionkit.caching.back.sinks.judging import in_order, judge
 from regionkit.caching.back.sinks.look_sql import Indexes, findings_of, indexes_of
 from regionkit.caching.back.sinks.raising_sql import MYSQL
 from regionkit.caching.back.sinks.statements_sql import Statements, Upsert
-from regionkit.caching.back.sinks.target_sql import Row, Target
+from regionkit.caching.back.sinks.target_sql import Batch, Row, Target
 from regionkit.caching.kept_tables import WB_EPOCH, WB_MARK
 from regionkit.caching.strategies import Loaded
 from regionkit.contract.backing import backing_of
@@ -51,6 +50,8 @@ IS_ASYNC = False
 
 TIMEOUT = 5.0
 """Seconds that a flush may take: a batch takes milliseconds, and a lock that lasts longer is worth a pause."""
+MOST_CHANGES = 400
+"""Rows of one flush: beyond, a row costs hardly less, and locks are held longer."""
 MOST_FORGOTTEN = 1000
 """Marks dropped at once: one short transaction."""
 
@@ -75,7 +76,10 @@ class SqlSink:
 
     Attributes:
         findings: after `check`: what is worth knowing of the table.
+        timeout: as given.
     """
+
+    most_changes = MOST_CHANGES
 
     def __init__(
         self,
@@ -103,10 +107,11 @@ class SqlSink:
         self.findings: tuple[str, ...] = ()
         self._target = Target(table, key, version, delete, encode, decode, type)
         self._clock = clock
-        self._timeout = timeout
+        self.timeout = timeout
         self._units = SinkUnits(self.backing, clock, timeout)
         self._epochs = SqlEpochs(self.backing, clock, timeout)
         self._known: tuple[Statements, Indexes] | None = None
+        self._marked = False
         make_with_kit(given, self)
 
     def of_type(self, type: Any) -> None:
@@ -188,11 +193,11 @@ class SqlSink:
             return []
         check_cache(cache)
         ordered = in_order(changes)
-        batch = _Batch(self._target, ordered, [mark_of(change.key) for change in ordered], self._clock.wall())
+        batch = Batch(self._target, ordered, self._clock.wall())
         statements, indexes = self._knowing()
         with self._units.write() as unit:
             run = _Run(unit, statements, indexes, batch)
-            run.begin(cache, epoch, self._timeout)
+            self._marked = run.begin(cache, epoch, self.timeout, marked=self._marked)
             crash_point("sink.begun")
             run.put()
             run.delete(cache)
@@ -233,6 +238,7 @@ class SqlSink:
             keys = [key for key, made in unit.native.execute(wanted) if made < before]
             if not keys:
                 return 0
+            self._marked = False  # there may be none any more: the next flush asks
             return int((unit.native.execute(statements.drop_marks(cache, below, keys))).rowcount)
 
     def close(self) -> None:
@@ -249,34 +255,10 @@ def _first(native: Any, wanted: Any) -> Any:
         return (native.execute(wanted)).first()
 
 
-class _Batch:
-    """The changes of one flush, in order.
-
-    Attributes:
-        found: by number of a change that is settled: the version that stands there; None: nothing.
-    """
-
-    def __init__(self, target: Target, changes: Sequence[Change], marks: Sequence[str], now: float) -> None:
-        self.target = target
-        self.changes = changes
-        self.marks = marks
-        self.now = now
-        self.parts = [target.parts(change.key) for change in changes]
-        self.rows = [None if change.deleted else target.row(change) for change in changes]
-        self.deletes = [n for n, change in enumerate(changes) if change.deleted]
-        self.found: dict[int, int | None] = {}
-
-    def puts(self) -> list[tuple[tuple[str, ...], list[int]]]:
-        """Numbers of puts that are not settled, by the columns that they have."""
-        left = [(tuple(row), n) for n, row in enumerate(self.rows) if row is not None and n not in self.found]
-        left.sort(key=lambda one: one[0])
-        return [(names, [n for _, n in some]) for names, some in groupby(left, key=lambda one: one[0])]
-
-
 class _Run:
     """One flush, in its transaction."""
 
-    def __init__(self, unit: Any, statements: Statements, indexes: Indexes, batch: _Batch) -> None:
+    def __init__(self, unit: Any, statements: Statements, indexes: Indexes, batch: Batch) -> None:
         self._unit = unit
         self._native = unit.native
         self._said = statements
@@ -284,22 +266,30 @@ class _Run:
         self._batch = batch
         self._unsure: list[int] = []
 
-    def begin(self, cache: str, epoch: int, timeout: float) -> None:
-        """Lock the epoch, and settle puts that are older than a delete."""
-        batch = self._batch
-        marks = [mark for mark, row in zip(batch.marks, batch.rows, strict=True) if row is not None]
-        alone = bool(batch.deletes)
-        answers = self._unit.message(self._said.opening(cache, marks, timeout, alone=alone))
-        epochs = answers[-2 if marks else -1].rows
+    def begin(self, cache: str, epoch: int, timeout: float, *, marked: bool) -> bool:
+        """Lock the epoch, and settle puts that are older than a delete; whether there are marks, as far as is known.
+
+        Where they were `marked` before, those of the keys are asked for at once, else whether there is any.
+        """
+        batch, said = self._batch, self._said
+        asks = marked and len(batch.deletes) < len(batch.changes)
+        lock = said.opening(cache, timeout, alone=bool(batch.deletes))
+        answers = self._unit.message([*lock, said.marks_of(cache, batch.marks) if asks else said.any_mark(cache)])
+        epochs = answers[-2].rows
         stored = int(epochs[0][0]) if epochs else 0
         if stored > epoch:
             raise SinkFenced(f"another flusher has epoch {stored} of cache {cache!r}, and this one {epoch}", stored)
         if stored < epoch:
             self._native.execute(self._said.epochs.at_least, {"cache": cache, "epoch": epoch})
-        standing = {str(key): int(version) for key, version in answers[-1].rows} if marks else {}
-        for n, mark in enumerate(batch.marks):
+        found = answers[-1].rows
+        if not asks and found:
+            found = (self._unit.message([said.marks_of(cache, batch.marks)]))[0].rows
+            marked = True
+        standing = {str(key): int(version) for key, version in found}
+        for n, mark in enumerate(batch.marks if standing else ()):
             if batch.rows[n] is not None and standing.get(mark, -1) >= batch.changes[n].version:
                 batch.found[n] = standing[mark]
+        return marked or bool(batch.deletes)
 
     def put(self) -> None:
         """Write rows; note those of which nobody knows whether they were written."""
@@ -371,7 +361,7 @@ class _Run:
     def _gone(self) -> int:
         """How many of the rows that are to go were surely taken away, or flagged."""
         batch, said = self._batch, self._said
-        rows = [batch.target.bare(batch.changes[n], batch.now) for n in batch.deletes]
+        rows = [batch.target.bare(batch.changes[n], batch.parts[n], batch.now) for n in batch.deletes]
         text = said.bare.said(rows) if said.whole_gone is not None else None
         if text is not None:
             return int((self._native.execute(said.whole_gone, {"rows": text})).rowcount)

@@ -113,12 +113,11 @@ class Statements:
             found = self._shapes[shape] = Upsert(self._target, shape, self._dialect)
         return found
 
-    def opening(self, cache: str, marks: Sequence[str], timeout: float, *, alone: bool) -> list[Statement]:
-        """Bounds, the lock of the epoch, and the marks of keys (32 hex digits each); the last two answer with rows.
+    def opening(self, cache: str, timeout: float, *, alone: bool) -> list[Statement]:
+        """Bounds, and the lock of the epoch, which answers with a row.
 
-        The lock and the marks are two statements: what the second sees was committed before the first was answered.
+        Marks are asked for behind it, by another statement: what that sees was committed before this one was answered.
         """
-        lock = _LOCKS[self.server][alone]
         said = list[str]()
         if self.server == "postgresql":
             longest = int(timeout * 1000) + 1
@@ -128,15 +127,23 @@ class Statements:
                 f"SET LOCAL lock_timeout = {longest}",
                 f"SET LOCAL idle_in_transaction_session_timeout = {longest}",
             ]
+        lock = _LOCKS[self.server][alone]
         said.append(f"SELECT epoch FROM {self.epochs.table.name} WHERE cache = '{cache}' {lock}")  # noqa: S608  # [a-z0-9_]+
-        if marks:
-            keys = ", ".join(f"'{mark}'" for mark in marks)
-            of_keys = f"cache = '{cache}' AND {self._quoted(self.marks.c.key)} IN ({keys})"
-            shared = "LOCK IN SHARE MODE" if self.server in MYSQL else ""  # its plain reads may be of an old snapshot
-            said.append(
-                f"SELECT {self._quoted(self.marks.c.key)}, version FROM {self.marks.name} WHERE {of_keys} {shared}"  # noqa: S608
-            )
         return [Statement(one) for one in said]
+
+    def any_mark(self, cache: str) -> Statement:
+        """A row where there is any mark."""
+        return self._marks(f"cache = '{cache}' LIMIT 1")
+
+    def marks_of(self, cache: str, marks: Sequence[str]) -> Statement:
+        """Those of some keys (32 hex digits each), and their versions."""
+        keys = ", ".join(f"'{mark}'" for mark in marks)
+        return self._marks(f"cache = '{cache}' AND {self._quoted(self.marks.c.key)} IN ({keys})")
+
+    def _marks(self, where: str) -> Statement:
+        shared = "LOCK IN SHARE MODE" if self.server in MYSQL else ""  # its plain reads may be of an old snapshot
+        wanted = f"{self._quoted(self.marks.c.key)}, version FROM {self.marks.name}"
+        return Statement(f"SELECT {wanted} WHERE {where} {shared}")
 
     def _quoted(self, column: Column[Any]) -> str:
         return self._dialect.identifier_preparer.quote(column.name)

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -20,10 +22,11 @@ from sqlalchemy.types import TypeDecorator
 
 from regionkit.caching.back.refusals import SinkRefused
 from regionkit.caching.back.rules import Change
-from regionkit.caching.back.sinks.shape import fields_of, from_fields, plain, to_fields
+from regionkit.caching.back.sinks.judging import mark_of
+from regionkit.caching.back.sinks.shape import SCALARS, fields_of, from_fields, plain, to_fields
 from regionkit.errors import ConfigurationError
 
-__all__ = ["Row", "Target"]
+__all__ = ["Batch", "Row", "Target"]
 
 Row = dict[str, Any]
 """By the keys of columns, as the Table has them."""
@@ -118,8 +121,8 @@ class Target:
                 )
         return parts
 
-    def row(self, change: Change) -> Row:
-        """The row of a put.
+    def row(self, change: Change, parts: Sequence[Any]) -> Row:
+        """The row of a put. `parts`: of its key.
 
         Raises:
             SinkRefused: the value is no row of this table.
@@ -131,7 +134,9 @@ class Target:
         row: Row = {}
         for name, value in given.items():
             send = self._writable.get(name)
-            if send is not None:
+            if send is plain and type(value) in SCALARS:  # as it is: most are
+                row[name] = value
+            elif send is not None:
                 try:
                     row[name] = send(value)
                 except (TypeError, ValueError) as error:
@@ -140,7 +145,7 @@ class Target:
                     ) from error
             elif name not in self.table.c:
                 raise SinkRefused(f"table {self.name!r} has no column {name!r} for a field of {change.key!r}")
-        for column, part in zip(self.keys, self.parts(change.key), strict=True):
+        for column, part in zip(self.keys, parts, strict=True):
             if row.setdefault(column.key, part) != part:
                 raise SinkRefused(f"the value of key {change.key!r} says {column.key}={row[column.key]!r}")
         if self.flag is not None:
@@ -148,9 +153,9 @@ class Target:
         row[self.version.key] = change.version
         return row
 
-    def bare(self, change: Change, now: float) -> Row:
-        """Key and version of a delete, and the flag. `now`: seconds since 1970."""
-        row: Row = {column.key: part for column, part in zip(self.keys, self.parts(change.key), strict=True)}
+    def bare(self, change: Change, parts: Sequence[Any], now: float) -> Row:
+        """Key and version of a delete, and the flag. `parts`: of its key. `now`: seconds since 1970."""
+        row: Row = {column.key: part for column, part in zip(self.keys, parts, strict=True)}
         if self.flag is not None:
             row[self.flag.key] = self._set(now)
         row[self.version.key] = change.version
@@ -205,3 +210,34 @@ def _itself(value: Any) -> Any:
 
 def _document(value: Any) -> Any:
     return msgspec.to_builtins(value, str_keys=True)
+
+
+class Batch:
+    """The changes of one flush, in order.
+
+    Attributes:
+        found: by number of a change that is settled: the version that stands there; None: nothing.
+    """
+
+    def __init__(self, target: Target, changes: Sequence[Change], now: float) -> None:
+        self.target = target
+        self.changes = changes
+        self.now = now
+        self.parts = [target.parts(change.key) for change in changes]
+        self.rows = [
+            None if change.deleted else target.row(change, parts)
+            for change, parts in zip(changes, self.parts, strict=True)
+        ]
+        self.deletes = [n for n, change in enumerate(changes) if change.deleted]
+        self.found: dict[int, int | None] = {}
+
+    @cached_property
+    def marks(self) -> list[str]:
+        """How the keys stand in the marks: most flushes need none."""
+        return [mark_of(change.key) for change in self.changes]
+
+    def puts(self) -> list[tuple[tuple[str, ...], list[int]]]:
+        """Numbers of puts that are not settled, by the columns that they have."""
+        left = [(tuple(row), n) for n, row in enumerate(self.rows) if row is not None and n not in self.found]
+        left.sort(key=lambda one: one[0])
+        return [(names, [n for _, n in some]) for names, some in groupby(left, key=lambda one: one[0])]
