@@ -422,7 +422,7 @@ def test_what_is_launched_runs_elsewhere_only_where_signals_strike() -> None:
 
 def test_workers_are_kept_for_the_next_work_and_end_without_any(monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread does one thing after the other; who is at work is not waited for; one that has waited long enough ends."""
-    monkeypatch.setattr(concurrency, "IDLE_FOR", 0.2)
+    monkeypatch.setattr(concurrency, "IDLE_FOR", 1.5)
     workers, ran, gate = Workers(), list[int](), threading.Event()
 
     def work() -> None:

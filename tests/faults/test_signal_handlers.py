@@ -137,8 +137,11 @@ def test_in_a_write(line: Stopping) -> None:
     """A transaction is rolled back; where there is none, a note says that nobody knows. Nothing of it is done twice."""
     for kind in KINDS:
         raised = kind("out of time")
-        with line.kit.session() as s:
-            with s.write("orders") as db:
+        with line.kit.session() as s, line.kit.session() as another:
+            with another.read("orders", consistency=EVENTUAL) as spare, s.write("orders") as db:
+                line.do.get(
+                    spare, "a"
+                )  # then two connections stand by: a monitor may use one when the server falls silent
                 line.do.put(db, "a", "tea")
             with line.stopped_by(raised):
                 s.execute_write("orders", lambda db: line.do.put(db, "a", "milk"))

@@ -101,8 +101,12 @@ class AsyncRedisPool:
         if self._closed or (idle and idle[0].generation == self.generation and idle[0].silent()):
             return
         if self.slots.try_acquire():
-            checkout = await self._with_permit(Kind.READ, Deadline(self.clock, timeout), timeout)
-            await checkout.release()
+            try:
+                made = await self._connected(timeout)  # one that was given back since stays for the next block
+            except BaseException:
+                self.slots.release()
+                raise
+            self.put_back(made, good=True)
 
     def _idle_one(self) -> AsyncRedisConnection | None:
         """The connection used last that is still good; others are closed."""

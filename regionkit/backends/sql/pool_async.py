@@ -155,13 +155,20 @@ class AsyncSqlPool:
 
     async def keep_warm(self, timeout: float) -> None:
         """Have one idle connection for reads; where all permits are out there are enough."""
-        kept = self.kept[-1:]
-        if self._url.server == "sqlite" or self.closed or (kept and self._is_fit(kept[0].connection)):
+        slots = self.slots[Kind.READ]
+        if self._url.server == "sqlite" or self.closed or self._is_warm() or not slots.try_acquire():
             return
-        if self.slots[Kind.READ].try_acquire():
+        if self._is_warm():  # given back since: the next block takes it
+            slots.release()
+        else:
             checkout = await self._with_permit(Kind.READ, Deadline(self.clock, timeout), timeout)
             checkout.keeps = True  # nothing was done to it
             await checkout.release()
+
+    def _is_warm(self) -> bool:
+        """Whether the connection used last is idle and fit."""
+        kept = self.kept[-1:]
+        return bool(kept) and self._is_fit(kept[0].connection)
 
     async def _widen(self, connection: BlockConnection, deadline: Deadline) -> None:
         """Raise the server's own limits where this call may take longer than all before it."""

@@ -16,12 +16,13 @@ def kit(url: str, regions: list[str]) -> Any:
 
 
 def reconfigured(servers: Any, change: Any) -> None:
-    """Change the set's configuration."""
+    """Change the set's configuration; until all members have it and the set has a primary."""
     primary = servers.primary
     config = primary.admin("replSetGetConfig")["config"]
     config["version"] += 1
     change(config)
     primary.admin("replSetReconfig", config)
+    wait_until(lambda: {one["state"] for one in primary.admin("replSetGetStatus")["members"]} == {1, 2})
 
 
 def test_a_healthy_set_has_nothing_to_mend(mongo: Any) -> None:
