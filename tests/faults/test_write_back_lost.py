@@ -38,6 +38,8 @@ from write_back_children import table
 sys.path.pop(0)
 
 ZOMBIE = Path(__file__).with_name("write_back_zombie.py")
+IN_FLIGHT = 2048
+"""Bytes of a command that nobody has an answer to yet: the flusher sends some at any time."""
 DOWN = float(os.environ.get("REGIONKIT_WRITE_BACK_DOWN", "3"))
 """Seconds that the sink is down."""
 RATE = 2000
@@ -180,7 +182,7 @@ def test_a_power_cut_costs_what_the_mode_says(own_redis: Callable[..., Any], dat
                 if lost or durability == "aof-always":
                     break  # else it was cut just after a flush
             if durability == "aof-always":
-                assert (lost, cut) == ([], 0)
+                assert not lost and cut < IN_FLIGHT
             else:
                 assert lost and at - min(lost) <= 2.5  # the kill took a moment
             cache.put("k0.0", {"n": 10**6})
@@ -197,6 +199,8 @@ def test_a_promotion_of_a_replica_that_was_cut_off(
     """What a replica had to confirm is there; what the server alone had acknowledged is gone. Later puts win all the same."""
     server = own_redis(1, settings=[*AOF, "everysec", "--min-replicas-to-write", "1", "--min-replicas-max-lag", "3600"])
     replica = server.replicas[0]
+    with server.primary.client() as client:
+        wait_until(lambda: client.info("replication").get("slave0", {}).get("state") == "online", 30.0)
     with FaultProxy(server.primary.url) as proxy, cache_on(database, proxy.url, durability, wait=0.3) as cache:
         acknowledged = {}
         for number in range(60):
