@@ -216,9 +216,13 @@ def test_a_commit_leaves_decisions_that_compare_no_positions() -> None:
     store, _ = ready("r0")
     writes, reads = RequestClass(Request(kind=Kind.WRITE)), RequestClass(Request(entries=(Entry("h1", 1, 70),)))
     written, waits = store.route(writes), store.route(reads)
+    compare = [RequestClass(Request(entries=(Entry("h1", 1, 1),))), RequestClass(Request(consistency=BOUNDED(5.0)))]
+    compared = [store.route(one) for one in compare]
+    assert [one.outcome for one in compared] == [Outcome.USE, Outcome.USE]
     store.reached(0, "run 1", 70)
     store.reached(0, "run 1", 80)
     assert store.route(writes) is written
+    assert not any(store.route(one) is before for one, before in zip(compare, compared, strict=True))
     assert (waits.outcome, store.route(reads).outcome) == (Outcome.WAIT, Outcome.USE)
     store.probed(0, ok=False, reason="silent", left_at=0.0)
     anew = store.route(writes)

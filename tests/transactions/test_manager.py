@@ -193,6 +193,12 @@ def test_a_branch_that_did_not_open_is_not_left_out(fault: Any) -> None:
 def test_a_branch_that_opened_in_the_end_is_not_lacking() -> None:
     """The block asked again; or what asked for it was a reader, or a mistake."""
     rig = MemoryRig()
+    rig.payments.faults.plan("begin", "refuse")
+    with rig.tm.begin() as tx:
+        with pytest.raises(RegionKitError):
+            tx.session("payments", read_only=True)
+        (tx.session("accounts"))["moved"] = tx.gtrid
+    assert rig.committed == [True, False]
     rig.payments.faults.plan("begin", "refuse", "refuse")
     with rig.tm.begin() as tx:
         for refused in ({"read_only": True}, {}):

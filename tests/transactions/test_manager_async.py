@@ -192,6 +192,12 @@ async def test_a_branch_that_did_not_open_is_not_left_out(fault: Any) -> None:
 async def test_a_branch_that_opened_in_the_end_is_not_lacking() -> None:
     """The block asked again; or what asked for it was a reader, or a mistake."""
     rig = AsyncMemoryRig()
+    rig.payments.faults.plan("begin", "refuse")
+    async with rig.tm.begin() as tx:
+        with pytest.raises(RegionKitError):
+            await tx.session("payments", read_only=True)
+        (await tx.session("accounts"))["moved"] = tx.gtrid
+    assert rig.committed == [True, False]
     rig.payments.faults.plan("begin", "refuse", "refuse")
     async with rig.tm.begin() as tx:
         for refused in ({"read_only": True}, {}):

@@ -1,7 +1,7 @@
-"""What comes on a connection of asyncio, kept until it is read: the loop's protocol of a connection that was introduced.
+"""Keeps the bytes that arrive on an asyncio connection until they are read: an asyncio Protocol.
 
-The loop's streams keep the same in eight calls more for each answer. Their rules stay: who writes much waits until the system
-has taken it, and an end that the other side said is seen by whoever reads behind the last byte.
+asyncio's own streams do the same with eight more calls per answer. Their rules hold here too: a large write waits until the
+system has taken it, and a reader sees the end of the connection only after the last byte.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """A driver connection of asyncio whose waits end at a deadline. Hand-written pair with `stream.py`.
 
-One timer a connection: when it goes off behind a block's deadline, the connection is torn down, and whoever waits on it is told.
-It stands from block to block, and is set anew when it goes off too early. A torn connection is never made anew by the driver:
-that is the pool's, and the endpoint's, to decide.
+Each connection has one timer, which serves one block after the other. If it fires after the block's deadline, it closes the
+connection, and the task that waits on it gets an error. If it fires earlier, it is set again. The driver never reconnects: the
+pool and the endpoint decide that.
 
-The driver connects. From then on what comes is read here (stream_arrivals.py), where hiredis is there.
+The driver connects. After that this module reads the answers itself (stream_arrivals.py), if hiredis is installed.
 """
 
 from __future__ import annotations

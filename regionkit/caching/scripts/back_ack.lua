@@ -20,7 +20,7 @@ if gone[1] then
   redis.call('HINCRBY', back, 'b', -bytes)
 end
 local epoch, out, aside = redis.call('HGET', back, 'e'), {}, redis.call('HLEN', parked) > 0
-local shown, floors = {}, {}  -- of those whose floor is raised: number and whether it is told; the floor's field
+local shown, floors = {}, {}  -- for each raised floor: the record's number, whether readers hear of it; the field of the floor
 for number, name in ipairs(names) do
   local at, record = 5 * number + 1, known[number]
   local version = ARGV[at + 1]

@@ -203,7 +203,7 @@ def test_what_a_process_cannot_read_is_an_error_and_not_the_row(redis_server: An
 
 
 def test_many_are_claimed_and_answered_by_one_message_each(own_redis: Any) -> None:
-    """Nobody gets one twice; a server that has forgotten the scripts is told them anew."""
+    """Nobody gets one twice; a server that has lost the scripts gets them again."""
     servers = own_redis()
     with Buffered(servers.primary.url) as b:
         b.opened()

@@ -192,8 +192,8 @@ SWITCHES = {
     "what is parked leaves the log": [
         ("        [entry] = found\n        self._remove(entry)\n", "        [entry] = found\n")
     ],
-    "what was refused is told again": [("return version == self.refused", "return False")],
-    "who applied it is believed": [("if self.is_new(version) else self", "")],
+    "the next flusher hears of a refusal": [("return version == self.refused", "return False")],
+    "what was applied is not refused": [("if self.is_new(version) else self", "")],
     "the bound of entries": [("len(self.log) + len(self.aside) < self._entries_at_most and ", "")],
     "the bound of bytes": [("there + grows + size <= self._bytes_at_most", "True")],
 }

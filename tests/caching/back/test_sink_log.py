@@ -80,7 +80,7 @@ def ended(how: str) -> Apply:
 
 
 class Refusing:
-    """A cache whose function refuses a number as long as it is told to, and two of whose flushers work on the same entries."""
+    """A cache whose function refuses the numbers in `refuses`. A second flusher can hold the same entries."""
 
     def __init__(self, rig: Rig) -> None:
         self.refuses = {1}
@@ -106,7 +106,7 @@ class Refusing:
         return self.cache.strategy.sink  # type: ignore[union-attr]
 
     def frozen(self) -> Callable[[], Any]:
-        """A flusher that has claimed all, and writes when it is told; its lease is over."""
+        """A flusher that has claimed all entries and lost its lease. The call that is returned makes it write."""
         buffer: Any = self.cache.back._parts.buffer  # type: ignore[union-attr]
         claims = buffer.first(100, 0.05, 5.0, b"t" * 16)
         changes = [change_in(one.record, self.cache.fetcher.parts.shaper) for one in claims.records]
