@@ -37,3 +37,15 @@ async def test_who_writes_waits_until_the_system_has_taken_it() -> None:
         end()
         await asyncio.wait_for(writer, 1.0)
     assert arrivals.ended and arrivals.lost and str(arrivals.broke) == "reset"
+
+
+async def test_who_reads_behind_the_end_does_not_wait() -> None:
+    """The server hung up before the answer was asked for; what had come before is read first."""
+    arrivals = Arrivals(tls=False)
+    assert not arrivals.coming().done()
+    arrivals.eof_received()
+    assert arrivals.coming().done() and arrivals.ended
+    arrivals = Arrivals(tls=False)
+    arrivals.data_received(b"+OK")
+    arrivals.connection_lost(None)
+    assert arrivals.coming().done() and arrivals.chunks == [b"+OK"]
