@@ -5,6 +5,7 @@
    raises what it may not; one whose step has not gone well once for `BROKEN_FOR` ends the run.
 3. When it ends, each lane ends its message; what is still under way is given back. What could not be
    acknowledged is delivered again.
+4. It is idle when a look that began after those seconds found nothing: one that began before may have seen an older state.
 """
 
 from __future__ import annotations
@@ -194,11 +195,12 @@ class AsyncRunning:
         while not self._stop.is_set():
             try:
                 acknowledged = await self._settle()
-                news = await self._fetch(lanes, watch, until_idle)
+                looked = self._clock.monotonic()
+                news = await self._fetch(lanes, watch, None if until_idle is None else worked + until_idle - looked)
                 now = self._clock.monotonic()
                 if acknowledged or news or self._is_busy() or any(clinic.busy for clinic in clinics):
                     worked = now
-                elif until_idle is not None and now - worked >= until_idle + (AGAIN_FOR if self._under_way else 0.0):
+                elif until_idle is not None and looked - worked >= until_idle + (AGAIN_FOR if self._under_way else 0.0):
                     if all(clinic.idle_since > worked for clinic in clinics):
                         return
                     for clinic in clinics:
@@ -254,15 +256,16 @@ class AsyncRunning:
             raise TypeError(f"{type(wrong[0]).__name__} is no Delivery with bytes")
         return found
 
-    async def _fetch(self, lanes: list[AsyncLane], watch: AsyncStoreWatch, until_idle: float | None) -> bool:
-        """Whether a message came that was not given back before."""
+    async def _fetch(self, lanes: list[AsyncLane], watch: AsyncStoreWatch, left: float | None) -> bool:
+        """Whether a message came that was not given back before. `left`: seconds until it is idle, where it is to end then."""
         room, news = self._window - len(self._under_way), False
         if room * PART < self._window or watch.down:
             await self._woken.wait(FETCH_WAIT_BUSY)
             return watch.down
         wait = FETCH_WAIT_BUSY if self._under_way else FETCH_WAIT
-        least = wait if until_idle is None else min(wait, until_idle)
-        for delivery in await self._asked("fetch", partial(self._fetched, room, least)):
+        if left is not None:
+            wait = min(wait, max(left, FETCH_WAIT_BUSY))
+        for delivery in await self._asked("fetch", partial(self._fetched, room, wait)):
             self._under_way[id(delivery)] = delivery
             news = news or not self._returned or hash(delivery.body) not in self._returned
             taken = opened(delivery)

@@ -70,6 +70,25 @@ def bug() -> Any:
     raise KeyError("a bug")
 
 
+class Late:
+    """A source over a real one, whose look is old when it answers."""
+
+    def __init__(self, source: Any, behind: Callable[[], Any]) -> None:
+        self._source, self._behind = source, behind
+        self.looks = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    def fetch(self, most: int, wait: float) -> Any:
+        found = self._source.fetch(most, wait)
+        self.looks += 1
+        if self.looks == 1:
+            self._behind()
+            sleep(0.4)
+        return found
+
+
 def away() -> Any:
     raise ConnectionResetError("by peer")
 
@@ -261,3 +280,12 @@ def test_a_dead_destination_delays_no_other(tmp_path: Path) -> None:
     assert payloads(good.came) == [1]
     outbox.close()
     engine.dispose()
+
+
+def test_a_look_that_took_long_does_not_end_a_run(rig: Unruled) -> None:
+    """What came behind it, within the time that it is to wait, is applied."""
+    late = Late(rig.source, lambda: rig.publish(1))
+    rig.consumer._source = late
+    summary = rig.consumer.run(until_idle=0.3)
+    assert (summary.applied, rig.applied) == (1, [1])
+    assert late.looks > 1
