@@ -12,6 +12,7 @@ from regionkit.caching.parts import Call
 from regionkit.caching.source import Source
 from regionkit.caching.strategies import LONGEST_TTL, TTL, Strategy
 from regionkit.core.clock import Clock
+from regionkit.core.numbers import is_number
 from regionkit.errors import ConfigurationError, UsageError
 
 __all__ = ["Calls"]
@@ -79,9 +80,9 @@ class Calls:
 
 
 def _seconds(name: str, given: Any) -> float:
-    if isinstance(given, bool) or not isinstance(given, int | float) or not 0.0 <= given <= LONGEST_TTL:
+    if not is_number(given, 0.0, LONGEST_TTL):
         fix = f"give seconds, from 0 to {LONGEST_TTL:.0f}."
         if not isinstance(given, int | float):
             fix += " get returns None if there is no value: it takes no default."
         raise ConfigurationError(f"{name}={given!r} is not a time.", fix=fix)
-    return given
+    return float(given)

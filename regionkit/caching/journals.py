@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from regionkit.caching.back.refusals import check_timeout
+from regionkit.core.numbers import check_count
 from regionkit.errors import ConfigurationError
 from regionkit.topology.topology import NAMESPACE
 from regionkit.topology.validation import check_name
@@ -39,7 +41,7 @@ class FileJournal:
     def __post_init__(self) -> None:
         if not isinstance(self.folder, str | os.PathLike) or not os.fspath(self.folder):
             raise ConfigurationError(f"folder={self.folder!r} is no folder.", fix="give the path of one.")
-        _check_count("max_bytes", self.max_bytes, LEAST_BYTES)
+        check_count("max_bytes", self.max_bytes, LEAST_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +66,5 @@ class SqlJournal:
 
     def __post_init__(self) -> None:
         check_name("namespace", self.namespace, NAMESPACE)
-        _check_count("max_rows", self.max_rows, 1000)
-        if (
-            isinstance(self.timeout, bool)
-            or not isinstance(self.timeout, int | float)
-            or not 0.1 <= self.timeout <= 600
-        ):
-            raise ConfigurationError(f"timeout={self.timeout!r} cannot be used.", fix="give 0.1 to 600 seconds.")
-
-
-def _check_count(name: str, count: Any, least: int) -> None:
-    if isinstance(count, bool) or not isinstance(count, int) or count < least:
-        raise ConfigurationError(f"{name}={count!r} is not usable.", fix=f"give a whole number from {least} on.")
+        check_count("max_rows", self.max_rows, 1000)
+        check_timeout(self.timeout)

@@ -12,11 +12,12 @@ from regionkit.caching.keys import scope_of
 from regionkit.caching.ledger_tier_async import AsyncLedgerTier
 from regionkit.caching.policy import longest_tagged
 from regionkit.caching.source_async import AsyncSource
-from regionkit.caching.strategies import TTL, Strategy, WriteBack
+from regionkit.caching.strategies import LONGEST_TTL, TTL, Strategy, WriteBack
 from regionkit.caching.tier_async import AsyncTier
 from regionkit.caching.tiers import Local, Memcached, Shared
 from regionkit.core.clock import Clock
 from regionkit.core.events import EventHooks
+from regionkit.core.numbers import check_seconds
 from regionkit.errors import ConfigurationError
 from regionkit.topology.topology import NAMESPACE
 from regionkit.topology.validation import check_name
@@ -89,10 +90,7 @@ def async_tier_of(cache: AsyncInside, shared: Shared | Memcached | None, clock: 
         ConfigurationError: a floor's life that is too short.
         MissingDriver: the tier needs a driver that is not installed.
     """
-    if isinstance(floor_life, bool) or not isinstance(floor_life, int | float) or floor_life < SHORTEST_FLOOR:
-        raise ConfigurationError(
-            f"floor_life={floor_life!r} is not usable.", fix=f"give seconds from {SHORTEST_FLOOR}."
-        )
+    check_seconds("floor_life", floor_life, SHORTEST_FLOOR, LONGEST_TTL)
     strategy: Strategy = cache.strategy
     if shared is None:
         return AsyncLedgerTier(clock, floor_life=floor_life, tag_life=longest_tagged(strategy), settles=cache.settles)

@@ -15,10 +15,10 @@ from regionkit.caching.events import CacheInconsistent
 from regionkit.caching.local_table import Entry
 from regionkit.caching.outcome import Wanted
 from regionkit.caching.parts_async import Parts
-from regionkit.caching.strategies import TTL
+from regionkit.caching.strategies import LONGEST_TTL, TTL
 from regionkit.core.concurrency_async import aelapse
+from regionkit.core.numbers import check_seconds
 from regionkit.core.supervisor_async import AsyncSupervisor
-from regionkit.errors import ConfigurationError
 
 __all__ = ["AsyncSampler"]
 
@@ -30,10 +30,7 @@ class AsyncSampler:
     """The sampler of one cache in this process. `bound`: seconds within which news arrive."""
 
     def __init__(self, parts: Parts, every: float, bound: float) -> None:
-        if isinstance(every, bool) or not isinstance(every, int | float) or not every > 0.0:
-            raise ConfigurationError(
-                f"sample_every={every!r} is not a time.", fix="give seconds above 0, or None: never."
-            )
+        check_seconds("sample_every", every, 0.001, LONGEST_TTL)
         self._parts = parts
         self._every = every
         self._bound = bound

@@ -21,6 +21,7 @@ import msgspec
 
 from regionkit.caching.back.modes import mode_named
 from regionkit.caching.journals import FileJournal, SqlJournal
+from regionkit.core.numbers import check_count, check_seconds, is_number
 from regionkit.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
@@ -151,8 +152,8 @@ class Lazy:
                 why="a value is reloaded between the two.",
                 fix="give a smaller soft_ttl.",
             )
-        if not 0.0 <= self.stale_if_error <= LONGEST_TTL or not 0.0 <= self.error_pause <= LONGEST_TTL:
-            raise ConfigurationError("stale_if_error and error_pause are seconds from 0.", fix="give such a number.")
+        check_seconds("stale_if_error", self.stale_if_error, 0.0, LONGEST_TTL)
+        check_seconds("error_pause", self.error_pause, 0.0, LONGEST_TTL)
         _check_share(self.early)
         _check_share(self.jitter)
         _check_calls(self, "load", "load_many")
@@ -236,9 +237,7 @@ class WriteBack(Lazy):
         Lazy.__post_init__(self)
         _check_times(self, "wait", "max_age", "write_timeout")
         for name in ("replicas", "max_dirty", "max_bytes", "attempts"):
-            count = getattr(self, name)
-            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-                raise ConfigurationError(f"{name}={count!r} is not usable.", fix="give a whole number from 1 on.")
+            check_count(name, getattr(self, name), 1)
         if self.on_full == ():
             object.__setattr__(self, "on_full", ("wait", 0.5, "write-through" if self.coalesce else "raise"))
         _check_on_full(self.on_full)
@@ -301,7 +300,7 @@ def _check_on_full(on_full: Any) -> None:
     steps = list(on_full) if isinstance(on_full, tuple | list) else [None]
     if steps[:1] == ["wait"]:
         seconds = steps[1] if len(steps) > 1 else None
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= 60:
+        if not is_number(seconds, 0.001, 60.0):
             steps = [None]
         steps = steps[2:] or [None]
     if steps not in (["write-through"], ["raise"]):
@@ -373,20 +372,13 @@ def takes_these(call: Callable[..., Any], *arguments: Any, **named: Any) -> bool
 def _check_times(strategy: Any, *names: str) -> None:
     for name in names:
         seconds = getattr(strategy, name)
-        if seconds is None and name not in ("ttl", "write_timeout"):
+        if seconds is None and name in ("soft_ttl", "negative_ttl", "load_timeout"):
             continue
-        if (
-            isinstance(seconds, bool)
-            or not isinstance(seconds, int | float)
-            or not SHORTEST_TTL <= seconds <= LONGEST_TTL
-        ):
-            raise ConfigurationError(
-                f"{name}={seconds!r} is not a time.", fix=f"give seconds, from {SHORTEST_TTL} to {LONGEST_TTL:.0f}."
-            )
+        check_seconds(name, seconds, SHORTEST_TTL, LONGEST_TTL)
 
 
 def _check_share(share: float) -> None:
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0.0 <= share <= 0.5:
+    if not is_number(share, 0.0, 0.5):
         raise ConfigurationError(f"a share of {share!r} is not usable.", fix="give a number from 0 to 0.5.")
 
 

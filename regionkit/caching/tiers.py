@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from regionkit.core.numbers import check_count, check_seconds
 from regionkit.errors import ConfigurationError
 
 __all__ = ["Local", "Memcached", "Shared"]
@@ -33,9 +34,9 @@ class Local:
 
     def __post_init__(self) -> None:
         for name in ("max_items", "max_bytes"):
-            _check_count(name, getattr(self, name), 1)
-        if self.ttl is not None and not 0.0 < self.ttl < 1e9:
-            raise ConfigurationError(f"ttl={self.ttl!r} of a local tier is not a time.", fix="give seconds above 0.")
+            check_count(name, getattr(self, name), 1)
+        if self.ttl is not None:
+            check_seconds("ttl", self.ttl, 0.001, 1e9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +72,13 @@ class Shared:
                 "a shared tier needs a server.", fix='write Shared("redis://...") or Shared(client).'
             )
         for name in ("timeout", "max_local_stale"):
-            seconds = getattr(self, name)
-            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0.001 <= seconds <= 3600.0:
-                raise ConfigurationError(f"{name}={seconds!r} is not a time.", fix="give seconds, from 0.001 to 3600.")
+            check_seconds(name, getattr(self, name), 0.001, 3600.0)
         if not isinstance(self.tracking, bool):
             raise ConfigurationError(f"tracking={self.tracking!r} is not usable.", fix="give True or False.")
-        _check_count("pool_size", self.pool_size, 3 if self.tracking else 2)
-        _check_count("max_value_bytes", self.max_value_bytes, 1)
+        check_count("pool_size", self.pool_size, 3 if self.tracking else 2)
+        check_count("max_value_bytes", self.max_value_bytes, 1)
         if self.compress_above is not None:
-            _check_count("compress_above", self.compress_above, 0)
+            check_count("compress_above", self.compress_above, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ class Memcached:
     pool_size: int = 10
     max_value_bytes: int = MAX_VALUE - 4096
 
-
-def _check_count(name: str, count: Any, least: int) -> None:
-    if isinstance(count, bool) or not isinstance(count, int) or count < least:
-        raise ConfigurationError(f"{name}={count!r} is not usable.", fix=f"give a whole number from {least} on.")
+    def __post_init__(self) -> None:
+        check_seconds("timeout", self.timeout, 0.001, 3600.0)
+        check_count("pool_size", self.pool_size, 1)
+        check_count("max_value_bytes", self.max_value_bytes, 1)

@@ -6,6 +6,7 @@ A retry may not outlive its caller, so no layer starts a time-out of its own: it
 from __future__ import annotations
 
 from regionkit.core.clock import Clock
+from regionkit.core.numbers import is_number
 from regionkit.errors import ConfigurationError, DeadlineExceeded
 
 __all__ = ["FOREVER", "LONGEST_TIMEOUT", "Deadline"]
@@ -23,9 +24,12 @@ class Deadline:
     __slots__ = ("_monotonic", "at", "timeout")
 
     def __init__(self, clock: Clock, timeout: float) -> None:
-        if not 0.0 < timeout <= LONGEST_TIMEOUT:
+        if (
+            not (type(timeout) is float or is_number(timeout, 0.0, LONGEST_TIMEOUT))
+            or not 0.0 < timeout <= LONGEST_TIMEOUT
+        ):
             raise ConfigurationError(
-                f"a timeout of {timeout!r} s is not usable.",
+                f"a timeout of {str(timeout)[:80]!r} s is not usable.",
                 why=f"it must be more than 0 and at most {LONGEST_TIMEOUT:.0f} s.",
                 fix="pass timeout= in seconds, or leave it out to use the profile's.",
             )

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from regionkit.core.deadline import LONGEST_TIMEOUT
+from regionkit.core.numbers import is_number
 from regionkit.errors import ConfigurationError
 
 __all__ = ["BOUNDED", "EVENTUAL", "ON_STALE", "SESSION", "STRONG", "Consistency", "Level", "OnStale", "on_stale_steps"]
@@ -48,7 +49,7 @@ def BOUNDED(max_staleness: float) -> Consistency:
     Raises:
         ConfigurationError: a bound that is no positive number of seconds.
     """
-    if not isinstance(max_staleness, int | float) or not 0.0 < max_staleness <= LONGEST_TIMEOUT:
+    if not is_number(max_staleness, 0.0, LONGEST_TIMEOUT) or not max_staleness:
         raise ConfigurationError(
             f"BOUNDED({max_staleness!r}) is not usable.",
             why=f"the bound is in seconds, more than 0 and at most {LONGEST_TIMEOUT:.0f}.",

@@ -24,6 +24,7 @@ from typing import Any, Literal, TypeVar
 
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.events import EventHooks, Hook
+from regionkit.core.numbers import check_seconds
 from regionkit.errors import ConfigurationError, MessagingError, UsageError
 from regionkit.messaging.applying import Applier, Halted
 from regionkit.messaging.consumer_options import GAP_WAIT, OnPoison, Options, Policy
@@ -45,7 +46,7 @@ from regionkit.messaging.handlers import (
 )
 from regionkit.messaging.inboxes.inbox import Inbox
 from regionkit.messaging.parts import check_part
-from regionkit.messaging.retention import check_retention
+from regionkit.messaging.retention import LONGEST, check_retention
 from regionkit.messaging.running import Running
 from regionkit.messaging.sources.source import Source, Target
 from regionkit.messaging.stations import Stations, homes_of
@@ -237,11 +238,14 @@ class Consumer(FastHandlers):
         """Take and apply messages until `stop()`; with `until_idle` until none has arrived for that many seconds.
 
         Raises:
+            UsageError: it runs already; or `until_idle` is no time.
             RetentionTooShort: claims would be deleted while copies may still arrive.
             ConfigurationError: something cannot work: missing tables, a source that would lose messages.
             SourceBroken: the source raises what it may not, for 30 s, or when it is opened.
             MessagingError: a message failed permanently, with on_poison="halt".
         """
+        if until_idle is not None:
+            check_seconds("until_idle", until_idle, 0.0, LONGEST, UsageError)
         if self._running:
             raise UsageError(
                 f"consumer {self.name!r} is already running.", fix="make another one: they share the work."

@@ -31,6 +31,8 @@ __all__ = [
 
 ATTEMPTS = 5
 """Started runs of one message: a hiccup is over by then, and a poison message does not run for ever."""
+MOST_ATTEMPTS = 1000
+"""Of one message: more is for ever."""
 TIMEOUT = 30.0
 """Seconds for one run, its COMMIT counted: longer than normal transactions, shorter than sources take to give up a consumer."""
 
@@ -98,9 +100,9 @@ class Handlers:
             raise ConfigurationError(
                 f"{handler.type!r} is not a message type.", fix=f'write a text of 1 to {LONGEST_TYPE}: "order.placed".'
             )
-        if isinstance(handler.attempts, bool) or not isinstance(handler.attempts, int) or handler.attempts < 1:
+        if type(handler.attempts) is not int or not 1 <= handler.attempts <= MOST_ATTEMPTS:
             raise ConfigurationError(
-                f"attempts={handler.attempts!r} of {handler.name}.", fix="give a number from 1 on."
+                f"attempts={handler.attempts!r} of {handler.name}.", fix=f"give a number from 1 to {MOST_ATTEMPTS}."
             )
         if type(handler.timeout) not in (int, float) or not 0.0 < handler.timeout <= 3600.0:
             raise ConfigurationError(

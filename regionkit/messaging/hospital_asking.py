@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from regionkit.core.numbers import is_number
 from regionkit.errors import UsageError
 from regionkit.messaging.case import OPEN
 from regionkit.messaging.envelope import stored_key
@@ -47,6 +48,6 @@ def pause_of(rate: float | None) -> float:
     Raises:
         UsageError: a rate that cannot be kept.
     """
-    if rate is not None and not 0.0 < rate <= 1e6:
+    if rate is not None and not (is_number(rate, 0.0, 1e6) and rate):
         raise UsageError(f"rate={rate!r} cannot be kept.", fix="give cases a second, above 0.")
     return 0.0 if rate is None else 1.0 / rate

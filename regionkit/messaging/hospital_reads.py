@@ -8,6 +8,7 @@ from typing import Any
 
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline
+from regionkit.core.numbers import MOST
 from regionkit.messaging.hospital_asking import asked, limited
 from regionkit.messaging.hospital_views import (
     CaseLine,
@@ -130,7 +131,7 @@ class HospitalReads:
             payload: payloads and headers are part of it.
         """
         found = asked(status=status, reason=reason, type=type, key=key, consumer=consumer, group=group)
-        left = limit
+        left = None if limit is None else limited(limit, MOST)
         while left is None or left > 0:
             most = EXPORTED_AT_ONCE if left is None else min(left, EXPORTED_AT_ONCE)
             lines = self.rows.listed(found, most, self.deadline())

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from regionkit.core.ids import uuid7
+from regionkit.core.numbers import is_number
 from regionkit.core.storable import storable
 from regionkit.errors import UsageError
 from regionkit.messaging.envelope import LARGEST_MESSAGE, LONGEST_TYPE, Envelope, Malformed, decode, encode, stored_key
@@ -101,7 +102,7 @@ def made(
     if not all(_is_text(part) for pair in headers.items() for part in pair):
         raise _refused("headers", headers, "texts by texts")
     _check_seconds("expires_in", expires_in, math.inf)
-    _check_seconds("delay", delay or None, LONGEST_DELAY)
+    _check_seconds("delay", delay, LONGEST_DELAY, zero=True)
     id = str(uuid7())
     body = encode(Envelope(id, type, _encoded(type, payload), key, headers=headers, region=region))
     if len(body) + NUMBER_ROOM > LARGEST_MESSAGE:
@@ -131,10 +132,8 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and (value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value))
 
 
-def _check_seconds(name: str, value: float | None, most: float) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most or math.isnan(value):
+def _check_seconds(name: str, value: float | None, most: float, *, zero: bool = False) -> None:
+    if value is not None and not (is_number(value, 0, most) and (value or zero)):
         raise _refused(name, value, f"seconds, more than 0{'' if math.isinf(most) else f', at most {most:.0f}'}")
 
 

@@ -8,11 +8,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 
 from regionkit.core.concurrency_async import AsyncFlag
 from regionkit.core.events import EventHooks, Hook
+from regionkit.core.numbers import is_number
 from regionkit.core.supervisor_async import AsyncSupervisor
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.counters import Relayed
@@ -20,6 +20,7 @@ from regionkit.messaging.outbox_async import AsyncOutbox
 from regionkit.messaging.outbox_facts import RelayExplanation
 from regionkit.messaging.parts import check_part
 from regionkit.messaging.relay_lane_async import LONGEST_PAUSE, AsyncLane, LaneOptions, PublishAfter
+from regionkit.messaging.sources.checks import LONGEST_LEASE
 from regionkit.messaging.sources.source_async import AsyncTarget
 
 __all__ = ["AsyncRelay"]
@@ -74,12 +75,15 @@ class AsyncRelay:
             raise ConfigurationError(
                 f"{wrong} of a relay is not known.", fix='write gated=True, publish_after="replicated" or "commit".'
             )
-        numbers = all(type(given) in (int, float) for given in (lease, send_timeout))
-        if not numbers or not 0 < 3 * send_timeout < lease < math.inf:
+        if not (
+            is_number(lease, 0, LONGEST_LEASE)
+            and is_number(send_timeout, 0, lease / 3)
+            and 0 < 3 * send_timeout < lease
+        ):
             raise ConfigurationError(
-                f"a lease of {lease!r} s is too short for a send time-out of {send_timeout!r} s.",
+                f"a lease of {lease!r} s does not fit a send time-out of {send_timeout!r} s.",
                 why="a batch is sent only if the lease outlasts the sending.",
-                fix="make lease= more than three times send_timeout=.",
+                fix=f"make lease= more than three times send_timeout=, at most {LONGEST_LEASE:g}.",
             )
         copies = outbox.backing.copies
         if publish_after == "replicated" and not copies:

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from regionkit.core.numbers import is_number
 from regionkit.errors import ConfigurationError, RetentionTooShort
 from regionkit.messaging.delivery import SKEW
 
-__all__ = ["FAILOVER", "FOR_EVER", "Retention", "check_retention", "horizon", "shortest"]
+__all__ = ["FAILOVER", "FOR_EVER", "LONGEST", "Retention", "check_retention", "horizon", "shortest"]
 
 FAILOVER = 3600.0
 """Seconds that a failover may add: a message that was taken in time runs after it, by another clock."""
@@ -44,8 +45,8 @@ class Retention:
             ConfigurationError: no time that could be kept.
         """
         for name, seconds in (("retention", self.claims), ("forget_foreign_after", self.foreign)):
-            number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-            if seconds not in (None, FOR_EVER) and not (number and 1.0 <= float(seconds or 0.0) <= LONGEST):
+            left_out = seconds is None if name == "retention" else seconds == FOR_EVER
+            if not left_out and not is_number(seconds, 1.0, LONGEST):
                 raise ConfigurationError(
                     f"{name}={seconds!r} is not usable.", fix="give seconds, or leave it out to keep what is needed."
                 )

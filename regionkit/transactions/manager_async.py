@@ -20,8 +20,9 @@ from typing import Any, Literal, TypeVar
 
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency_async import acaller, asleep
-from regionkit.core.deadline import Deadline
+from regionkit.core.deadline import LONGEST_TIMEOUT, Deadline
 from regionkit.core.events import Hook
+from regionkit.core.numbers import check_seconds
 from regionkit.core.retry import RetryPolicy
 from regionkit.errors import ConfigurationError, RegionKitError, UsageError
 from regionkit.topology.names import NAMESPACE
@@ -99,6 +100,7 @@ class AsyncTransactionManager:
                 f"log={str(log)[:80]} is not a decision log.",
                 fix="give log=SqlDecisionLog(engine) or FileDecisionLog(path); in asyncio their Async forms.",
             )
+        check_seconds("lock_timeout", lock_timeout, 0.001, LONGEST_TIMEOUT)
         self._refuse_twins(participants)
         made = {name: _participant(name, given, namespace) for name, given in participants.items()}
         self._ground = AsyncGround(namespace, log, made, clock, lock_timeout)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks
+from regionkit.core.numbers import is_number
 from regionkit.core.supervisor import STOP_WITHIN, Supervisor
 from regionkit.errors import UsageError
 from regionkit.transactions.events import RecoveryFailed
@@ -109,7 +110,7 @@ class Recovery:
         Raises:
             UsageError: the interval is not above 0, or too long.
         """
-        if not 0.0 < interval <= LONGEST_INTERVAL:
+        if not is_number(interval, 0.0, LONGEST_INTERVAL) or not interval:
             raise UsageError(
                 f"recovery cannot run every {interval!r} s.", fix=f"give more than 0, at most {LONGEST_INTERVAL:.0f}."
             )

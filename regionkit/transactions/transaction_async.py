@@ -20,8 +20,9 @@ from typing import Any, Literal
 
 from regionkit.contract.processes import require_process
 from regionkit.core.concurrency_async import acaller, asleep
-from regionkit.core.deadline import Deadline
+from regionkit.core.deadline import LONGEST_TIMEOUT, Deadline
 from regionkit.core.events import crash_point
+from regionkit.core.numbers import check_seconds
 from regionkit.errors import ConfigurationError, RegionKitError, UsageError
 from regionkit.transactions.coordinator_async import AsyncCoordinator
 from regionkit.transactions.endings import ABANDONED, error_of
@@ -48,7 +49,6 @@ POLL = 0.1
 """Seconds between two looks of `wait_settled`."""
 BAR_WAIT = 1.0
 """Seconds that one of them waits for a branch's key: a PREPARE that is under way has it."""
-MOST_WAIT = 3600.0
 CLOSED = "its transaction manager was closed"
 
 
@@ -157,10 +157,12 @@ class AsyncTransaction:
         """Wait until every branch has ended, by whomever; False: not in time. Tells `outcome` anew where it was in doubt.
 
         Raises:
+            UsageError: `seconds` are no time.
             RegionUnavailable, DeadlineExceeded, OutcomeUnknown: the log or a participant was not reached.
         """
+        check_seconds("seconds", seconds, 0.0, LONGEST_TIMEOUT, UsageError)
         require_process(self._process)
-        deadline = Deadline(self._ground.clock, min(seconds, MOST_WAIT))
+        deadline = Deadline(self._ground.clock, seconds)
         if self._coordinator is None or not await self._coordinator.ended.wait(deadline.remaining()):
             return False
         while not self._settled and self.pending:

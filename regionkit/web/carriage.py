@@ -86,7 +86,7 @@ class Cookie:
             raise ConfigurationError(
                 f"browsers refuse {self.name!r} with these settings.", fix='it needs secure=True, path="/", no domain.'
             )
-        if not isinstance(self.max_age, int) or not 1 <= self.max_age <= LONGEST_LIFE:
+        if type(self.max_age) is not int or not 1 <= self.max_age <= LONGEST_LIFE:
             raise ConfigurationError(
                 f"max_age={shown(self.max_age)} is not a valid lifetime of a cookie.",
                 fix=f"give whole seconds, 1 to {LONGEST_LIFE}.",

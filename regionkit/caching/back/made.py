@@ -27,7 +27,8 @@ from regionkit.caching.keys import canonical
 from regionkit.caching.shared import SharedTier
 from regionkit.caching.strategies import WriteBack
 from regionkit.core.clock import Clock
-from regionkit.errors import CacheError, ConfigurationError
+from regionkit.core.numbers import check_seconds
+from regionkit.errors import CacheError
 
 __all__ = ["Back", "back_of"]
 
@@ -54,8 +55,7 @@ class Back:
 
     def flusher(self, drain: float) -> Flusher:
         """A flusher of this process."""
-        if isinstance(drain, bool) or not isinstance(drain, int | float) or not 0 <= drain <= 3600:
-            raise ConfigurationError(f"drain={drain!r} is no time.", fix="give seconds, from 0 to 3600.")
+        check_seconds("drain", drain, 0.0, 3600.0)
         made = Flusher(self._parts, self._flushing, self.looking, drain)
         self._flushers.add(made)
         return made

@@ -26,7 +26,8 @@ from regionkit.caching.keys import canonical
 from regionkit.caching.shared_async import AsyncSharedTier
 from regionkit.caching.strategies import WriteBack
 from regionkit.core.clock import Clock
-from regionkit.errors import CacheError, ConfigurationError
+from regionkit.core.numbers import check_seconds
+from regionkit.errors import CacheError
 
 __all__ = ["AsyncBack", "async_back_of"]
 
@@ -53,8 +54,7 @@ class AsyncBack:
 
     def flusher(self, drain: float) -> AsyncFlusher:
         """A flusher of this process."""
-        if isinstance(drain, bool) or not isinstance(drain, int | float) or not 0 <= drain <= 3600:
-            raise ConfigurationError(f"drain={drain!r} is no time.", fix="give seconds, from 0 to 3600.")
+        check_seconds("drain", drain, 0.0, 3600.0)
         made = AsyncFlusher(self._parts, self._flushing, self.looking, drain)
         self._flushers.add(made)
         return made

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from regionkit.core.numbers import check_seconds
 from regionkit.errors import ConfigurationError
 
-__all__ = ["JournalBroken", "JournalFull", "SinkDown", "SinkFenced", "SinkRefused", "other_mode"]
+__all__ = ["JournalBroken", "JournalFull", "SinkDown", "SinkFenced", "SinkRefused", "check_timeout", "other_mode"]
+
+SHORTEST, LONGEST = 0.1, 600.0
+"""Seconds that a call may take: less fails on a quiet server, and nobody waits for more."""
 
 
 class SinkDown(Exception):
@@ -58,3 +62,12 @@ def other_mode(*, logs: bool) -> ConfigurationError:
         why="what stands there was put under other promises: in log mode each put is written, else the last of a key.",
         fix=f"run a flusher with coalesce={logs}, and retry or discard what is parked, until the buffer is empty.",
     )
+
+
+def check_timeout(timeout: float) -> None:
+    """Refuse what is no time for a call of a sink or a journal.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    check_seconds("timeout", timeout, SHORTEST, LONGEST)

@@ -20,6 +20,7 @@ from regionkit.contract.kept_tables import make_with_kit
 from regionkit.contract.unit import Unit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
+from regionkit.core.numbers import check_seconds
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.cipher import Cipher
 from regionkit.messaging.delivery import Judged, Verdict, judge_claim
@@ -43,7 +44,7 @@ from regionkit.messaging.inboxes.rows_sql import (
 )
 from regionkit.messaging.kept_tables import IDEMPOTENCY, INBOX_TABLES
 from regionkit.messaging.records import SqlRecords
-from regionkit.messaging.retention import FOR_EVER, Retention
+from regionkit.messaging.retention import FOR_EVER, LONGEST, Retention
 from regionkit.messaging.store_clock import StoreClock
 
 __all__ = ["SqlInbox"]
@@ -83,6 +84,7 @@ class SqlInbox(SqlBatches, SqlSweeping, KeptRows):
         hospital_retention: float = HOSPITAL_RETENTION,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        check_seconds("hospital_retention", hospital_retention, 1.0, LONGEST)
         self.given = given
         self.cipher = cipher
         self.hospital_retention = hospital_retention

@@ -23,9 +23,11 @@ from regionkit.contract.backing_async import HERE, AsyncPlain, async_backing_of
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import FOREVER, Deadline
-from regionkit.errors import ConfigurationError, Fenced, RegionKitError, RegionUnavailable, SourceGap
+from regionkit.core.numbers import check_count, check_seconds
+from regionkit.errors import ConfigurationError, Fenced, RegionKitError, RegionUnavailable, SourceGap, UsageError
 from regionkit.facts.request import Kind
 from regionkit.messaging.envelope import LARGEST_MESSAGE
+from regionkit.messaging.retention import LONGEST
 from regionkit.messaging.sources.checks import ANSWER_WITHIN, LONGEST_WAIT, MOST_AT_ONCE, answered, check_lease, chunks
 from regionkit.messaging.sources.redis_replies import Receipt, in_order, notes_of, read
 from regionkit.messaging.sources.values import Delivery, Sent, SourceFacts
@@ -71,8 +73,8 @@ class AsyncRedisStream:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         check_lease(lease)
-        if maxlen is not None and maxlen < 1:
-            raise ConfigurationError(f"maxlen={maxlen!r} leaves no room.", fix="take the most entries that may wait.")
+        if maxlen is not None:
+            check_count("maxlen", maxlen, 1)
         self.name = name
         self.group = group
         self.facts = SourceFacts("redis stream", FOREVER, lease, counts=True)
@@ -328,8 +330,10 @@ class AsyncRedisStream:
         """Take away what every group has been given and has acknowledged, and that is older; how many went. Never anything else.
 
         Raises:
+            UsageError: `older_than` is no time.
             RegionUnavailable: the server does not answer.
         """
+        check_seconds("older_than", older_than, 0.0, LONGEST, UsageError)
         with answered(self.name):
             return int(await self._run("trim", [round(older_than * 1000)]))
 

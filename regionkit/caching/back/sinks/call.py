@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, ClassVar
 
-from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused
+from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused, check_timeout
 from regionkit.caching.back.rules import EPOCH, Change, Verdict
 from regionkit.caching.back.sinks.functions import check_functions, loaded_by
 from regionkit.caching.source import called
@@ -76,6 +76,7 @@ class CallSink:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         check_functions(function, load)
+        check_timeout(timeout)
         self._function = function
         self._load = load
         self._kept: Any = None

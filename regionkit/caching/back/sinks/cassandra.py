@@ -30,7 +30,7 @@ from cassandra import InvalidRequest
 
 from regionkit.caching import schema_cassandra as schema
 from regionkit.caching.back.holders import number_of_cache, others_table
-from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused
+from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused, check_timeout
 from regionkit.caching.back.rules import MOST_EPOCHS, Change, Verdict
 from regionkit.caching.back.sinks.cassandra_rows import CassandraRun
 from regionkit.caching.back.sinks.judging import in_order
@@ -43,6 +43,7 @@ from regionkit.contract.kept_tables import make_with_kit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
+from regionkit.core.numbers import check_count
 from regionkit.core.tables import table_name
 from regionkit.errors import CacheError, ConfigurationError, RegionKitError, UsageError
 from regionkit.facts.consistency import EVENTUAL, STRONG
@@ -101,10 +102,8 @@ class CassandraSink:
         self.backing = backing_of(given, namespace=namespace, store=store, clock=clock)
         if self.backing.capabilities.server != "cassandra":
             raise ConfigurationError(f"{self.backing.name!r} is no Cassandra.", fix="give a session of its driver.")
-        if isinstance(marks, bool) or not isinstance(marks, int) or not 60 <= marks <= 630_720_000:
-            raise ConfigurationError(f"marks={marks!r} is no time.", fix="give whole seconds, from 60 to 20 years.")
-        if not 0.1 <= timeout <= 600.0:
-            raise ConfigurationError(f"timeout={timeout!r} cannot be used.", fix="give 0.1 to 600 seconds.")
+        check_count("marks", marks, 60, 630_720_000)
+        check_timeout(timeout)
         self._target = CassandraTarget(table, key, version, gone, encode, decode, type)
         self._epochs = f'"{table_name(self.backing.namespace, WB_EPOCH.name)}"'
         self._marks = marks

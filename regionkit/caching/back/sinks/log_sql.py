@@ -31,7 +31,7 @@ from typing import Any, ClassVar
 from sqlalchemy import MetaData, bindparam, select, update
 
 from regionkit.caching.back.log_rules import Position
-from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused
+from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused, check_timeout
 from regionkit.caching.back.rules import EPOCH, Change, Verdict
 from regionkit.caching.back.sinks.epochs_sql import SinkUnits, SqlEpochs, check_cache
 from regionkit.caching.back.sinks.functions import check_functions, loaded_by
@@ -90,8 +90,7 @@ class SqlLogSink:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         check_functions(function, load)
-        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0.1 <= timeout <= 600.0:
-            raise ConfigurationError(f"timeout={timeout!r} cannot be used.", fix="give 0.1 to 600 seconds.")
+        check_timeout(timeout)
         self.backing = backing_of(given, namespace=namespace, store=store, clock=clock)
         if "core" not in self.backing.capabilities.modes:
             raise ConfigurationError(

@@ -34,7 +34,7 @@ from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, OperationFailure, PyMongoError
 
 from regionkit.caching.back.holders import others_table
-from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused
+from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused, check_timeout
 from regionkit.caching.back.rules import MOST_EPOCHS, Change, Verdict
 from regionkit.caching.back.sinks.judging import in_order, judge
 from regionkit.caching.back.sinks.shape import from_fields, plain, to_fields
@@ -99,6 +99,7 @@ class MongoSink:
         timeout: float = TIMEOUT,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        check_timeout(timeout)
         self.backing = backing_of(given, namespace=namespace, store=store, clock=clock)
         if self.backing.capabilities.server != "mongodb":
             raise ConfigurationError(f"{self.backing.name!r} is no MongoDB.", fix="give a database of PyMongo's.")

@@ -25,7 +25,7 @@ import msgspec
 from sqlalchemy.exc import IntegrityError
 
 from regionkit.caching.back.holders import number_of_cache, others_table, place_of_table
-from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused
+from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused, check_timeout
 from regionkit.caching.back.rules import Change, Verdict
 from regionkit.caching.back.sinks.counted_sql import info_of, surely_written
 from regionkit.caching.back.sinks.epochs_sql import SinkUnits, SqlEpochs, check_cache
@@ -102,8 +102,7 @@ class SqlSink:
             raise ConfigurationError(
                 f"{self.backing.name!r} is no SQL sink.", fix="give an engine of PostgreSQL, MariaDB, MySQL or SQLite."
             )
-        if not 0.1 <= timeout <= 600.0:
-            raise ConfigurationError(f"timeout={timeout!r} cannot be used.", fix="give 0.1 to 600 seconds.")
+        check_timeout(timeout)
         self.findings: tuple[str, ...] = ()
         self._target = Target(table, key, version, delete, encode, decode, type)
         self._clock = clock
