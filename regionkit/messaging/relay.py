@@ -82,7 +82,7 @@ class Relay:
             and 0 < 3 * send_timeout < lease
         ):
             raise ConfigurationError(
-                f"a lease of {lease!r} s does not fit a send time-out of {send_timeout!r} s.",
+                f"a lease of {lease!r} s is too short for a send time-out of {send_timeout!r} s.",
                 why="a batch is sent only if the lease outlasts the sending.",
                 fix=f"make lease= more than three times send_timeout=, at most {LONGEST_LEASE:g}.",
             )
