@@ -12,7 +12,7 @@ from regionkit.caching.parts import Call
 from regionkit.caching.source import Source
 from regionkit.caching.strategies import LONGEST_TTL, TTL, Strategy
 from regionkit.core.clock import Clock
-from regionkit.core.numbers import is_number
+from regionkit.core.given import is_number
 from regionkit.errors import ConfigurationError, UsageError
 
 __all__ = ["Calls"]

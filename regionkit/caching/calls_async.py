@@ -11,7 +11,7 @@ from regionkit.caching.parts_async import Call
 from regionkit.caching.source_async import AsyncSource
 from regionkit.caching.strategies import LONGEST_TTL, TTL, Strategy
 from regionkit.core.clock import Clock
-from regionkit.core.numbers import is_number
+from regionkit.core.given import is_number
 from regionkit.errors import ConfigurationError, UsageError
 
 __all__ = ["AsyncCalls"]

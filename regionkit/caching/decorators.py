@@ -49,6 +49,7 @@ from regionkit.caching.cache import Cache
 from regionkit.caching.source import called
 from regionkit.caching.strategies import Lazy, Loaded
 from regionkit.caching.tiers import Local, Memcached, Shared
+from regionkit.core.given import check_call, shown
 from regionkit.errors import ConfigurationError
 
 __all__ = ["Cached", "CachedMethod", "cached", "cached_method"]
@@ -86,6 +87,9 @@ class Cached(Generic[P, R]):
         of: str | None = None,
         **options: Any,
     ) -> None:
+        if not callable(function):
+            raise ConfigurationError(f"{shown(function)} is not a function.", fix="write it above a function.")
+        check_call("key", key)
         functools.update_wrapper(self, function)
         if not IS_ASYNC and inspect.iscoroutinefunction(function):
             raise ConfigurationError(

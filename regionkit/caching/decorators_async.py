@@ -48,6 +48,7 @@ from regionkit.caching.cache_async import AsyncCache
 from regionkit.caching.source_async import acalled
 from regionkit.caching.strategies import Lazy, Loaded
 from regionkit.caching.tiers import Local, Memcached, Shared
+from regionkit.core.given import check_call, shown
 from regionkit.errors import ConfigurationError
 
 __all__ = ["AsyncCached", "AsyncCachedMethod", "async_cached", "async_cached_method"]
@@ -85,6 +86,9 @@ class AsyncCached(Generic[P, R]):
         of: str | None = None,
         **options: Any,
     ) -> None:
+        if not callable(function):
+            raise ConfigurationError(f"{shown(function)} is not a function.", fix="write it above a function.")
+        check_call("key", key)
         functools.update_wrapper(self, function)
         if not IS_ASYNC and inspect.iscoroutinefunction(function):
             raise ConfigurationError(

@@ -173,7 +173,7 @@ class Coder(Generic[T]):
     __slots__ = ("_class", "_compress_above", "_decoder", "_encoder", "decode_body", "kind", "largest", "schema")
 
     def __init__(self, kind: Any, *, codec: str = "msgpack", largest: int, compress_above: int | None = None) -> None:
-        if codec not in _CODECS:
+        if not isinstance(codec, str) or codec not in _CODECS:
             raise ConfigurationError(f"there is no codec {codec!r}.", fix='use "msgpack" or "json".')
         make = _CODECS[codec]
         try:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from regionkit.caching.back.refusals import check_timeout
-from regionkit.core.numbers import check_count
-from regionkit.errors import ConfigurationError
+from regionkit.core.given import check_count, check_flag, check_path
 from regionkit.topology.topology import NAMESPACE
 from regionkit.topology.validation import check_name
 
@@ -39,9 +38,9 @@ class FileJournal:
     unsafe_place: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.folder, str | os.PathLike) or not os.fspath(self.folder):
-            raise ConfigurationError(f"folder={self.folder!r} is no folder.", fix="give the path of one.")
+        check_path("folder", self.folder)
         check_count("max_bytes", self.max_bytes, LEAST_BYTES)
+        check_flag("unsafe_place", self.unsafe_place)
 
 
 @dataclass(frozen=True, slots=True)

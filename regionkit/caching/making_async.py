@@ -17,7 +17,7 @@ from regionkit.caching.tier_async import AsyncTier
 from regionkit.caching.tiers import Local, Memcached, Shared
 from regionkit.core.clock import Clock
 from regionkit.core.events import EventHooks
-from regionkit.core.numbers import check_seconds
+from regionkit.core.given import check_seconds
 from regionkit.errors import ConfigurationError
 from regionkit.topology.topology import NAMESPACE
 from regionkit.topology.validation import check_name

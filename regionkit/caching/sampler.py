@@ -18,7 +18,7 @@ from regionkit.caching.outcome import Wanted
 from regionkit.caching.parts import Parts
 from regionkit.caching.strategies import LONGEST_TTL, TTL
 from regionkit.core.concurrency import elapse
-from regionkit.core.numbers import check_seconds
+from regionkit.core.given import check_seconds
 from regionkit.core.supervisor import Supervisor
 
 __all__ = ["Sampler"]

@@ -17,7 +17,7 @@ from regionkit.caching.outcome import Wanted
 from regionkit.caching.parts_async import Parts
 from regionkit.caching.strategies import LONGEST_TTL, TTL
 from regionkit.core.concurrency_async import aelapse
-from regionkit.core.numbers import check_seconds
+from regionkit.core.given import check_seconds
 from regionkit.core.supervisor_async import AsyncSupervisor
 
 __all__ = ["AsyncSampler"]

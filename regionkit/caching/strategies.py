@@ -21,7 +21,7 @@ import msgspec
 
 from regionkit.caching.back.modes import mode_named
 from regionkit.caching.journals import FileJournal, SqlJournal
-from regionkit.core.numbers import check_count, check_seconds, is_number
+from regionkit.core.given import can, check_call, check_count, check_flag, check_seconds, check_text, is_number, shown
 from regionkit.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ __all__ = [
     "takes_these",
 ]
 
+LONGEST_ATTRIBUTE = 120
+"""Bytes of the name of a mapped attribute."""
 LONGEST_TTL = 366 * 86_400.0
 """Seconds: a longer life is a mistake of units."""
 SHORTEST_TTL = 0.001
@@ -109,6 +111,7 @@ class TTL:
     def __post_init__(self) -> None:
         _check_times(self, "ttl")
         _check_share(self.jitter)
+        check_flag("sliding", self.sliding)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +186,8 @@ class WriteThrough(Lazy):
         Lazy.__post_init__(self)
         _check_times(self, "write_timeout")
         _check_calls(self, "store")
+        if not callable(self.key):
+            check_text("key", self.key, LONGEST_ATTRIBUTE)
         if self.on_shared_down not in ("refuse", "commit"):
             raise ConfigurationError(
                 f"on_shared_down={self.on_shared_down!r} is none.", fix='use "refuse" or "commit".'
@@ -241,6 +246,8 @@ class WriteBack(Lazy):
         if self.on_full == ():
             object.__setattr__(self, "on_full", ("wait", 0.5, "write-through" if self.coalesce else "raise"))
         _check_on_full(self.on_full)
+        if self.assume is not None:
+            mode_named(self.assume)
         needed = mode_named(self.durability).journal
         if needed != ("" if self.journal is None else type(self.journal).__name__):
             what = f"needs journal={needed}(...)" if needed else "has no journal"
@@ -250,9 +257,9 @@ class WriteBack(Lazy):
                 fix='write durability="journal", journal=FileJournal("/var/lib/app"), or '
                 'durability="sql-journal", journal=SqlJournal(engine).',
             )
-        if not hasattr(self.sink, "flush") or not hasattr(self.sink, "raise_epoch"):
+        if not can(self.sink, "flush", "raise_epoch"):
             raise ConfigurationError(
-                f"{self.sink!r} is not a sink.",
+                f"{shown(self.sink)} is not a sink.",
                 fix="give SqlSink(engine, table), AsyncSqlSink in asyncio, or your own.",
             )
         self._check_coalesce(needed)
@@ -260,8 +267,7 @@ class WriteBack(Lazy):
     def _check_coalesce(self, journal: str) -> None:
         """Log mode writes past nothing, needs a sink that takes each put, and has no journal."""
         takes = getattr(self.sink, "takes", ("rows",))
-        if not isinstance(self.coalesce, bool):
-            raise ConfigurationError(f"coalesce={self.coalesce!r} is no bool.", fix="give True or False.")
+        check_flag("coalesce", self.coalesce)
         if ("rows" if self.coalesce else "log") not in takes:
             raise ConfigurationError(
                 f"{type(self.sink).__name__} does not go with coalesce={self.coalesce}.",
@@ -384,6 +390,4 @@ def _check_share(share: float) -> None:
 
 def _check_calls(strategy: Any, *names: str) -> None:
     for name in names:
-        call = getattr(strategy, name)
-        if call is not None and not callable(call):
-            raise ConfigurationError(f"{name}={call!r} is not a function.", fix="pass a function.")
+        check_call(name, getattr(strategy, name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from regionkit.core.numbers import check_count, check_seconds
+from regionkit.core.given import check_count, check_flag, check_seconds
 from regionkit.errors import ConfigurationError
 
 __all__ = ["Local", "Memcached", "Shared"]
@@ -73,8 +73,7 @@ class Shared:
             )
         for name in ("timeout", "max_local_stale"):
             check_seconds(name, getattr(self, name), 0.001, 3600.0)
-        if not isinstance(self.tracking, bool):
-            raise ConfigurationError(f"tracking={self.tracking!r} is not usable.", fix="give True or False.")
+        check_flag("tracking", self.tracking)
         check_count("pool_size", self.pool_size, 3 if self.tracking else 2)
         check_count("max_value_bytes", self.max_value_bytes, 1)
         if self.compress_above is not None:

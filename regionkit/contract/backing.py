@@ -142,7 +142,7 @@ def backing_of(
         clock: where time is read, without a kit.
 
     Raises:
-        ConfigurationError: an unusable namespace, or something that cannot serve; the error says what can.
+        ConfigurationError: an unusable namespace, a store without a kit, or something that cannot serve; the error says what can.
     """
     check_name("namespace", namespace, NAMESPACE)
     made: Backing
@@ -152,6 +152,11 @@ def backing_of(
             raise ConfigurationError("a kit has several stores.", fix='name one: store="orders".')
         made = given.backing(store)
         return made
+    if store is not None:
+        raise ConfigurationError(
+            f"store={str(store)[:80]!r} names a store of a kit, and a {type(given).__name__} has none.",
+            fix="leave store= out, or hand in the kit.",
+        )
     made = _named("regionkit.routing.backing").plain_backing(_plain(given, family, namespace, clock))
     return made
 

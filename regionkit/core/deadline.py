@@ -6,7 +6,7 @@ A retry may not outlive its caller, so no layer starts a time-out of its own: it
 from __future__ import annotations
 
 from regionkit.core.clock import Clock
-from regionkit.core.numbers import is_number
+from regionkit.core.given import is_number
 from regionkit.errors import ConfigurationError, DeadlineExceeded
 
 __all__ = ["FOREVER", "LONGEST_TIMEOUT", "Deadline"]

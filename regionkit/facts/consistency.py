@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from regionkit.core.deadline import LONGEST_TIMEOUT
-from regionkit.core.numbers import is_number
+from regionkit.core.given import is_number
 from regionkit.errors import ConfigurationError
 
 __all__ = ["BOUNDED", "EVENTUAL", "ON_STALE", "SESSION", "STRONG", "Consistency", "Level", "OnStale", "on_stale_steps"]

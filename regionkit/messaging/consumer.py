@@ -24,7 +24,7 @@ from typing import Any, Literal, TypeVar
 
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.events import EventHooks, Hook
-from regionkit.core.numbers import check_seconds
+from regionkit.core.given import check_flag, check_seconds
 from regionkit.errors import ConfigurationError, MessagingError, UsageError
 from regionkit.messaging.applying import Applier, Halted
 from regionkit.messaging.consumer_options import GAP_WAIT, OnPoison, Options, Policy
@@ -105,7 +105,8 @@ class Consumer(FastHandlers):
         check_part(source, "fetch", is_async=IS_ASYNC)
         check_part(inbox, "judge", is_async=IS_ASYNC)
         _check_order(order, inbox)
-        name = _named(name or source.group)
+        name = _named(source.group if name is None else name)
+        check_flag("shared", shared)
         _check_hospital(hospital, inbox, name)
         self._source = source
         self._inbox = inbox

@@ -153,7 +153,7 @@ def _is_async(function: Any) -> bool:
 
 def _check_store(store: Any, function: Any, *, is_async: bool) -> None:
     found = getattr(store, "is_async", None)
-    if found is None or isinstance(store, type):
+    if not isinstance(found, bool) or isinstance(store, type):
         shown = store.__name__ if isinstance(store, type) else f"a {type(store).__name__}"
         raise ConfigurationError(
             f"{shown} keeps no records of calls.",

@@ -27,6 +27,7 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
+from regionkit.core.given import check_text
 from regionkit.core.ids import uuid7
 from regionkit.errors import ConfigurationError, MessagingError, TransactionRolledBack, UsageError
 from regionkit.messaging.case import Case
@@ -109,6 +110,8 @@ class Hospital(HospitalReads):
         made = getattr(rows, f"{'Async' if IS_ASYNC else ''}{family}Hospital")
         super().__init__(made(self.backing, cipher), redact, clock)
         self._cipher = cipher
+        if who is not None:
+            check_text("who", who, LONGEST_WHO)
         self._who = who or _user()
 
     def create_tables(self, timeout: float = 30.0) -> None:
@@ -360,6 +363,10 @@ def _readable(envelope: Any) -> Any:
         return payload_of(envelope)
     except Malformed:
         return None
+
+
+LONGEST_WHO = 120
+"""Bytes, as the column is wide."""
 
 
 def _user() -> str:

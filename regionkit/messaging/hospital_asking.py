@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from regionkit.core.numbers import is_number
+from regionkit.core.given import is_number
 from regionkit.errors import UsageError
 from regionkit.messaging.case import OPEN
 from regionkit.messaging.envelope import stored_key

@@ -26,6 +26,7 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
+from regionkit.core.given import check_text
 from regionkit.core.ids import uuid7
 from regionkit.errors import ConfigurationError, MessagingError, TransactionRolledBack, UsageError
 from regionkit.messaging.case import Case
@@ -108,6 +109,8 @@ class AsyncHospital(AsyncHospitalReads):
         made = getattr(rows, f"{'Async' if IS_ASYNC else ''}{family}Hospital")
         super().__init__(made(self.backing, cipher), redact, clock)
         self._cipher = cipher
+        if who is not None:
+            check_text("who", who, LONGEST_WHO)
         self._who = who or _user()
 
     async def create_tables(self, timeout: float = 30.0) -> None:
@@ -359,6 +362,10 @@ def _readable(envelope: Any) -> Any:
         return payload_of(envelope)
     except Malformed:
         return None
+
+
+LONGEST_WHO = 120
+"""Bytes, as the column is wide."""
 
 
 def _user() -> str:

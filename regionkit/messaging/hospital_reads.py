@@ -8,7 +8,7 @@ from typing import Any
 
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline
-from regionkit.core.numbers import MOST
+from regionkit.core.given import MOST
 from regionkit.messaging.hospital_asking import asked, limited
 from regionkit.messaging.hospital_views import (
     CaseLine,

@@ -18,10 +18,11 @@ from regionkit.contract.enlist import Enlisted, enlist
 from regionkit.contract.kept_tables import make_with_kit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
+from regionkit.core.given import check_text
 from regionkit.errors import ConfigurationError, UsageError
 from regionkit.facts.consistency import STRONG
 from regionkit.messaging.kept_tables import HOSPITAL, HOSPITAL_EVENT, OUTBOX
-from regionkit.messaging.outbox_event import OutboxCase, case_of, checked_destination, made
+from regionkit.messaging.outbox_event import LONGEST_REGION, OutboxCase, case_of, checked_destination, made
 from regionkit.messaging.outbox_facts import OutboxReport
 from regionkit.messaging.outbox_rules import Event
 from regionkit.messaging.postgres_wake_async import AsyncPostgresWake
@@ -85,6 +86,8 @@ class AsyncOutbox:
         self.destinations = tuple(dict.fromkeys([*named, *(destinations if destinations != ("default",) else ())]))
         self._stored = {to: checked_destination(to) for to in self.destinations}
         self._router = router
+        if region != "":
+            check_text("region", region, LONGEST_REGION)
         self._region = region
         self.clock = clock
         self._buffers: weakref.WeakKeyDictionary[Enlisted, _Buffer] = weakref.WeakKeyDictionary()

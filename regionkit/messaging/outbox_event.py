@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
+from regionkit.core.given import is_number
 from regionkit.core.ids import uuid7
-from regionkit.core.numbers import is_number
 from regionkit.core.storable import storable
 from regionkit.errors import UsageError
 from regionkit.messaging.envelope import LARGEST_MESSAGE, LONGEST_TYPE, Envelope, Malformed, decode, encode, stored_key
@@ -19,6 +19,8 @@ __all__ = ["LONGEST_DELAY", "NUMBER_ROOM", "OutboxCase", "case_of", "checked_des
 
 NUMBER_ROOM = 256
 """Bytes by which an envelope grows when its number, times and lineage are filled in; measured: 140."""
+LONGEST_REGION = 64
+"""Bytes of the name of a region, as the column of a case is wide."""
 LONGEST_DELAY = 366 * 86_400.0
 """Seconds: a year; a message that waits longer is a row of the application's own."""
 LONGEST_DESTINATION = 64

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from regionkit.core.concurrency import Flag
 from regionkit.core.events import EventHooks, Hook
-from regionkit.core.numbers import is_number
+from regionkit.core.given import is_number
 from regionkit.core.supervisor import Supervisor
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.counters import Relayed
@@ -62,6 +62,7 @@ class Relay:
         send_timeout: float = SEND_TIMEOUT,
         lease: float = LEASE,
     ) -> None:
+        check_part(outbox, "change", is_async=IS_ASYNC)
         targets = dict(to) if isinstance(to, Mapping) else dict.fromkeys(outbox.destinations, to)
         unknown = sorted(set(targets) - set(outbox.destinations))
         if unknown or not targets:

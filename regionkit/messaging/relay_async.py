@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 from regionkit.core.concurrency_async import AsyncFlag
 from regionkit.core.events import EventHooks, Hook
-from regionkit.core.numbers import is_number
+from regionkit.core.given import is_number
 from regionkit.core.supervisor_async import AsyncSupervisor
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.counters import Relayed
@@ -61,6 +61,7 @@ class AsyncRelay:
         send_timeout: float = SEND_TIMEOUT,
         lease: float = LEASE,
     ) -> None:
+        check_part(outbox, "change", is_async=IS_ASYNC)
         targets = dict(to) if isinstance(to, Mapping) else dict.fromkeys(outbox.destinations, to)
         unknown = sorted(set(targets) - set(outbox.destinations))
         if unknown or not targets:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from regionkit.core.numbers import is_number
+from regionkit.core.given import is_number
 from regionkit.errors import ConfigurationError, RetentionTooShort
 from regionkit.messaging.delivery import SKEW
 

@@ -11,23 +11,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from regionkit.core.given import shown
 from regionkit.errors import ConfigurationError
 
 __all__ = ["check_name", "did_you_mean", "from_mapping", "is_storable", "located", "sequence_of", "shown"]
 
 T = TypeVar("T")
 
-_HARMLESS = re.compile(r"[\w .+*#-]{0,64}")
 _LISTED = 20
-
-
-def shown(value: object) -> str:
-    """`value` for a message: quoted when it looks like a name or a number, else only described."""
-    if isinstance(value, str):
-        return repr(str(value)) if _HARMLESS.fullmatch(value) else f"(a text of {len(value)} characters)"
-    if value is None or isinstance(value, bool | int | float):
-        return repr(value)
-    return f"(a value of type {type(value).__name__})"
 
 
 def is_storable(text: str) -> bool:

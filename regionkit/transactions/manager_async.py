@@ -22,7 +22,7 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency_async import acaller, asleep
 from regionkit.core.deadline import LONGEST_TIMEOUT, Deadline
 from regionkit.core.events import Hook
-from regionkit.core.numbers import check_seconds
+from regionkit.core.given import can, check_seconds
 from regionkit.core.retry import RetryPolicy
 from regionkit.errors import ConfigurationError, RegionKitError, UsageError
 from regionkit.topology.names import NAMESPACE
@@ -95,7 +95,7 @@ class AsyncTransactionManager:
                     why="it is part of every branch's name on the servers.",
                     fix="begin with a letter; lower case letters, digits and _ follow; at most 22 in all.",
                 )
-        if not callable(getattr(log, "decide", None)):
+        if not can(log, "decide"):
             raise ConfigurationError(
                 f"log={str(log)[:80]} is not a decision log.",
                 fix="give log=SqlDecisionLog(engine) or FileDecisionLog(path); in asyncio their Async forms.",

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks
-from regionkit.core.numbers import is_number
+from regionkit.core.given import is_number
 from regionkit.core.supervisor_async import STOP_WITHIN, AsyncSupervisor
 from regionkit.errors import UsageError
 from regionkit.transactions.events import RecoveryFailed

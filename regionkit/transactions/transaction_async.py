@@ -22,7 +22,7 @@ from regionkit.contract.processes import require_process
 from regionkit.core.concurrency_async import acaller, asleep
 from regionkit.core.deadline import LONGEST_TIMEOUT, Deadline
 from regionkit.core.events import crash_point
-from regionkit.core.numbers import check_seconds
+from regionkit.core.given import check_seconds
 from regionkit.errors import ConfigurationError, RegionKitError, UsageError
 from regionkit.transactions.coordinator_async import AsyncCoordinator
 from regionkit.transactions.endings import ABANDONED, error_of

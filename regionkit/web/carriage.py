@@ -31,6 +31,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from regionkit.core.given import check_flag
 from regionkit.errors import ConfigurationError
 from regionkit.topology.validation import shown
 
@@ -75,6 +76,7 @@ class Cookie:
 
     def __post_init__(self) -> None:
         check_token("cookie name", self.name)
+        check_flag("secure", self.secure)
         for what, text in (("path", self.path), ("domain", self.domain or "")):
             if not isinstance(text, str) or not re.fullmatch(r"[!-:<-~]*", text):
                 raise ConfigurationError(f"a cookie cannot have the {what} {shown(text)}.", fix="write it without ';'.")

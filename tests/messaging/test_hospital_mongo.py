@@ -4,20 +4,24 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pymongo
 import pytest
+from fix_plain import plain_of
 from pymongo.errors import PyMongoError
 
 from regionkit.core.concurrency import sleep, spawn
 from regionkit.errors import ConfigurationError, UsageError
 from regionkit.messaging.consumer import Consumer
-from regionkit.messaging.envelope import NOTHING_BEFORE, decode
+from regionkit.messaging.envelope import NOTHING_BEFORE, decode, encode
 from regionkit.messaging.hospital import Hospital
 from regionkit.messaging.hospital_rules import NoSuchCase, NotPossible
 from regionkit.messaging.inboxes.mongo import MongoInbox
+from regionkit.messaging.inboxes.redis import RedisInbox
 from regionkit.messaging.sources import MemoryQueue
 
 from .hospital_rig import Poison, Ward, numbered, soon, the_due
@@ -233,3 +237,22 @@ def test_where_it_cannot_be(ward: MongoWard) -> None:
     nothing.close()
     with pytest.raises(ConfigurationError, match="cipher"):
         Hospital(ward.db, cipher=object())  # type: ignore[arg-type]
+
+
+def test_cases_of_an_inbox_of_claims(ward: MongoWard, redis_server: Any) -> None:
+    """A database of MongoDB's keeps the cases of messages whose claims are in Redis."""
+    with plain_of(SimpleNamespace(server="redis", urls=[redis_server.primary.url])) as client:  # type: ignore[arg-type]
+        inbox = RedisInbox(client, hospital=ward.db, namespace=f"m{os.urandom(4).hex()}")
+        inbox.create_tables()
+        queue = MemoryQueue("mails", group="post")
+        consumer = Consumer(queue, inbox=inbox, order=None)
+
+        def send(message: Any, context: Any) -> None:
+            raise Poison("no such address")
+
+        consumer.handler("order.placed", effect="external", attempts=1, on_in_doubt="hospital")(send)
+        queue.publish([(None, encode(numbered("a", 1)))], soon())
+        done = consumer.run(until_idle=0.5)
+        [case] = Hospital(ward.db, namespace=inbox.cases.backing.namespace).cases()
+        assert (done.parked, case.reason) == (1, "failed") and "no such address" in case.error
+        inbox.close()

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pymongo
 import pytest
+from fix_plain import async_plain_of
 from pymongo.errors import PyMongoError
 
 from regionkit.core.concurrency_async import asleep, spawn_async
 from regionkit.errors import ConfigurationError, UsageError
 from regionkit.messaging.consumer_async import AsyncConsumer
-from regionkit.messaging.envelope import NOTHING_BEFORE, decode
+from regionkit.messaging.envelope import NOTHING_BEFORE, decode, encode
 from regionkit.messaging.hospital_async import AsyncHospital
 from regionkit.messaging.hospital_rules import NoSuchCase, NotPossible
 from regionkit.messaging.inboxes.mongo_async import AsyncMongoInbox
+from regionkit.messaging.inboxes.redis_async import AsyncRedisInbox
 from regionkit.messaging.sources import AsyncMemoryQueue
 
 from .hospital_rig_async import AsyncWard, Poison, numbered, soon, the_due
@@ -232,3 +236,22 @@ async def test_where_it_cannot_be(ward: MongoWard) -> None:
     await nothing.close()
     with pytest.raises(ConfigurationError, match="cipher"):
         AsyncHospital(ward.db, cipher=object())  # type: ignore[arg-type]
+
+
+async def test_cases_of_an_inbox_of_claims(ward: MongoWard, redis_server: Any) -> None:
+    """A database of MongoDB's keeps the cases of messages whose claims are in Redis."""
+    async with async_plain_of(SimpleNamespace(server="redis", urls=[redis_server.primary.url])) as client:  # type: ignore[arg-type]
+        inbox = AsyncRedisInbox(client, hospital=ward.db, namespace=f"m{os.urandom(4).hex()}")
+        await inbox.create_tables()
+        queue = AsyncMemoryQueue("mails", group="post")
+        consumer = AsyncConsumer(queue, inbox=inbox, order=None)
+
+        def send(message: Any, context: Any) -> None:
+            raise Poison("no such address")
+
+        consumer.handler("order.placed", effect="external", attempts=1, on_in_doubt="hospital")(send)
+        await queue.publish([(None, encode(numbered("a", 1)))], soon())
+        done = await consumer.run(until_idle=0.5)
+        [case] = await AsyncHospital(ward.db, namespace=inbox.cases.backing.namespace).cases()
+        assert (done.parked, case.reason) == (1, "failed") and "no such address" in case.error
+        await inbox.close()

@@ -27,7 +27,7 @@ from regionkit.caching.keys import canonical
 from regionkit.caching.shared import SharedTier
 from regionkit.caching.strategies import WriteBack
 from regionkit.core.clock import Clock
-from regionkit.core.numbers import check_seconds
+from regionkit.core.given import check_seconds
 from regionkit.errors import CacheError
 
 __all__ = ["Back", "back_of"]

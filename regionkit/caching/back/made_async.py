@@ -26,7 +26,7 @@ from regionkit.caching.keys import canonical
 from regionkit.caching.shared_async import AsyncSharedTier
 from regionkit.caching.strategies import WriteBack
 from regionkit.core.clock import Clock
-from regionkit.core.numbers import check_seconds
+from regionkit.core.given import check_seconds
 from regionkit.errors import CacheError
 
 __all__ = ["AsyncBack", "async_back_of"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regionkit.core.numbers import check_seconds
+from regionkit.core.given import check_seconds
 from regionkit.errors import ConfigurationError
 
 __all__ = ["JournalBroken", "JournalFull", "SinkDown", "SinkFenced", "SinkRefused", "check_timeout", "other_mode"]

@@ -13,6 +13,7 @@ from typing import Any
 
 from regionkit.contract.backing import backing_of
 from regionkit.core.deadline import Deadline
+from regionkit.core.given import can
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.envelope import Envelope
 from regionkit.messaging.inboxes.inbox import Inbox
@@ -98,7 +99,7 @@ def _cases_in(hospital: Any, namespace: str) -> Inbox:
             why="what cannot be applied is kept as a case, in a database with transactions.",
             fix="give the engine of a SQL database, or a database of MongoDB's.",
         )
-    if hasattr(hospital, "judge"):
+    if can(hospital, "judge"):
         if not hospital.gates:
             raise ConfigurationError(
                 "hospital= is an inbox of claims itself.", fix="give a SqlInbox, a MongoInbox or an engine."

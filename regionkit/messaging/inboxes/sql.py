@@ -20,7 +20,7 @@ from regionkit.contract.kept_tables import make_with_kit
 from regionkit.contract.unit import Unit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
-from regionkit.core.numbers import check_seconds
+from regionkit.core.given import check_seconds
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.cipher import Cipher
 from regionkit.messaging.delivery import Judged, Verdict, judge_claim

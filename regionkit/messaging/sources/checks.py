@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
+from regionkit.core.given import check_text
 from regionkit.core.storable import words_of
 from regionkit.errors import (
     BackendError,
@@ -26,6 +27,7 @@ __all__ = [
     "MOST_AT_ONCE",
     "SHORTEST_LEASE",
     "answered",
+    "check_group",
     "check_lease",
     "named",
 ]
@@ -42,6 +44,20 @@ SHORTEST_LEASE = 0.05
 """Seconds: below, a delivery is lost before anybody has looked at it."""
 LONGEST_LEASE = 86_400.0
 """Seconds: what a dead consumer had waits that long for another one; a day is no lease any more."""
+
+
+LONGEST_GROUP = 255
+"""Bytes of the name of a group."""
+
+
+def check_group(group: str | None) -> None:
+    """Refuse what is no name of a group; a target has none.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if group is not None:
+        check_text("group", group, LONGEST_GROUP)
 
 
 def check_lease(lease: float) -> None:

@@ -17,8 +17,8 @@ import msgspec
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency import Flag, sleep
 from regionkit.core.deadline import FOREVER, Deadline
-from regionkit.core.numbers import check_count
-from regionkit.messaging.sources.checks import ANSWER_WITHIN, LONGEST_WAIT, check_lease
+from regionkit.core.given import check_count
+from regionkit.messaging.sources.checks import ANSWER_WITHIN, LONGEST_WAIT, check_group, check_lease
 from regionkit.messaging.sources.values import Delivery, Sent, SourceFacts
 
 __all__ = ["MemoryQueue"]
@@ -95,6 +95,7 @@ class MemoryQueue:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         check_lease(lease)
+        check_group(group)
         check_count("most", most, 1)
         self.name = name
         self.group = group

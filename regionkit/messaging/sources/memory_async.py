@@ -16,8 +16,8 @@ import msgspec
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency_async import AsyncFlag, asleep
 from regionkit.core.deadline import FOREVER, Deadline
-from regionkit.core.numbers import check_count
-from regionkit.messaging.sources.checks import ANSWER_WITHIN, LONGEST_WAIT, check_lease
+from regionkit.core.given import check_count
+from regionkit.messaging.sources.checks import ANSWER_WITHIN, LONGEST_WAIT, check_group, check_lease
 from regionkit.messaging.sources.values import Delivery, Sent, SourceFacts
 
 __all__ = ["AsyncMemoryQueue"]
@@ -94,6 +94,7 @@ class AsyncMemoryQueue:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         check_lease(lease)
+        check_group(group)
         check_count("most", most, 1)
         self.name = name
         self.group = group

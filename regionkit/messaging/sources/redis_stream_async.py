@@ -23,12 +23,20 @@ from regionkit.contract.backing_async import HERE, AsyncPlain, async_backing_of
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import FOREVER, Deadline
-from regionkit.core.numbers import check_count, check_seconds
+from regionkit.core.given import check_count, check_seconds
 from regionkit.errors import ConfigurationError, Fenced, RegionKitError, RegionUnavailable, SourceGap, UsageError
 from regionkit.facts.request import Kind
 from regionkit.messaging.envelope import LARGEST_MESSAGE
 from regionkit.messaging.retention import LONGEST
-from regionkit.messaging.sources.checks import ANSWER_WITHIN, LONGEST_WAIT, MOST_AT_ONCE, answered, check_lease, chunks
+from regionkit.messaging.sources.checks import (
+    ANSWER_WITHIN,
+    LONGEST_WAIT,
+    MOST_AT_ONCE,
+    answered,
+    check_group,
+    check_lease,
+    chunks,
+)
 from regionkit.messaging.sources.redis_replies import Receipt, in_order, notes_of, read
 from regionkit.messaging.sources.values import Delivery, Sent, SourceFacts
 from regionkit.topology import Endpoint, RedisStore, Role, profile
@@ -73,12 +81,18 @@ class AsyncRedisStream:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         check_lease(lease)
+        check_group(group)
         if maxlen is not None:
             check_count("maxlen", maxlen, 1)
         self.name = name
         self.group = group
         self.facts = SourceFacts("redis stream", FOREVER, lease, counts=True)
         self._backing: Any = _backing(server, store, namespace, tls, clock)
+        if self._backing.capabilities.server != "redis":
+            raise ConfigurationError(
+                f"stream {name!r} cannot be kept in {self._backing.name!r}.",
+                fix='give "redis://...", a client of redis-py, or a kit with the name of a Redis store.',
+            )
         self._lease_ms = round(lease * 1000)
         self._reclaim_every = min(RECLAIM_EVERY, lease / 4)
         self._maxlen = maxlen or 0

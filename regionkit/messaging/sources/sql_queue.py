@@ -24,7 +24,15 @@ from regionkit.messaging.envelope import LARGEST_MESSAGE
 from regionkit.messaging.kept_tables import QUEUE
 from regionkit.messaging.postgres_wake import LISTENING, PostgresWake
 from regionkit.messaging.queue_tables_sql import LONGEST_NAME
-from regionkit.messaging.sources.checks import ANSWER_WITHIN, LONGEST_WAIT, MOST_AT_ONCE, answered, check_lease, chunks
+from regionkit.messaging.sources.checks import (
+    ANSWER_WITHIN,
+    LONGEST_WAIT,
+    MOST_AT_ONCE,
+    answered,
+    check_group,
+    check_lease,
+    chunks,
+)
 from regionkit.messaging.sources.file_turn import FileTurn
 from regionkit.messaging.sources.queue_rows_sql import Held, Rows, file_of
 from regionkit.messaging.sources.values import Delivery, Sent, SourceFacts
@@ -65,6 +73,7 @@ class SqlQueue:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         check_lease(lease)
+        check_group(group)
         self.name = name
         self.group = group
         self._facts = SourceFacts("sql queue", FOREVER, lease, counts=True)

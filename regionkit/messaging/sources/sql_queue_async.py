@@ -23,7 +23,15 @@ from regionkit.messaging.envelope import LARGEST_MESSAGE
 from regionkit.messaging.kept_tables import QUEUE
 from regionkit.messaging.postgres_wake_async import LISTENING, AsyncPostgresWake
 from regionkit.messaging.queue_tables_sql import LONGEST_NAME
-from regionkit.messaging.sources.checks import ANSWER_WITHIN, LONGEST_WAIT, MOST_AT_ONCE, answered, check_lease, chunks
+from regionkit.messaging.sources.checks import (
+    ANSWER_WITHIN,
+    LONGEST_WAIT,
+    MOST_AT_ONCE,
+    answered,
+    check_group,
+    check_lease,
+    chunks,
+)
 from regionkit.messaging.sources.file_turn_async import AsyncFileTurn
 from regionkit.messaging.sources.queue_rows_sql import Held, Rows, file_of
 from regionkit.messaging.sources.values import Delivery, Sent, SourceFacts
@@ -64,6 +72,7 @@ class AsyncSqlQueue:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         check_lease(lease)
+        check_group(group)
         self.name = name
         self.group = group
         self._facts = SourceFacts("sql queue", FOREVER, lease, counts=True)

@@ -22,6 +22,7 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency import Elapsed, collect
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
+from regionkit.core.given import check_flag, check_path
 from regionkit.errors import ConfigurationError, OutcomeUnknown, RegionUnavailable
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.logs.file_place import Lost, PlacedFile, make, unsafe_place
@@ -63,8 +64,10 @@ class FileDecisionLog:
     def __init__(
         self, path: str | os.PathLike[str], *, unsafe_place: bool = False, clock: Clock = SYSTEM_CLOCK
     ) -> None:
+        check_path("path", path)
         self._path = Path(path)
         self.name = self._path.name
+        check_flag("unsafe_place", unsafe_place)
         self._unsafe = unsafe_place
         self._clock = clock
         self._turn = threading.Condition()

@@ -28,6 +28,7 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency import Lock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
+from regionkit.core.given import check_flag
 from regionkit.errors import (
     ConfigurationError,
     DeadlineExceeded,
@@ -83,6 +84,7 @@ class SqlDecisionLog:
     ) -> None:
         self.given = given
         self.store = store
+        check_flag("unsafe_async_replica", unsafe_async_replica)
         self._unsafe = unsafe_async_replica
         self._clock = clock
         self._backing: Backing | None = None

@@ -27,6 +27,7 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency_async import AsyncLock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
+from regionkit.core.given import check_flag
 from regionkit.errors import (
     ConfigurationError,
     DeadlineExceeded,
@@ -82,6 +83,7 @@ class AsyncSqlDecisionLog:
     ) -> None:
         self.given = given
         self.store = store
+        check_flag("unsafe_async_replica", unsafe_async_replica)
         self._unsafe = unsafe_async_replica
         self._clock = clock
         self._backing: AsyncBacking | None = None

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from regionkit.contract.backing import backing_of
+from regionkit.core.given import can
 from regionkit.errors import ConfigurationError, MissingDriver
 from regionkit.transactions.participants.participant import Participant
 
@@ -38,7 +39,7 @@ def participant_of(name: str, given: Any, *, namespace: str, store: str | None =
     Raises:
         ConfigurationError: nothing that can take part; the error says what can.
     """
-    if hasattr(given, "evidence") and hasattr(given, "listed"):
+    if can(given, "evidence", "listed"):
         made: Participant = given
         return made
     if isinstance(given, tuple) and len(given) == 2:

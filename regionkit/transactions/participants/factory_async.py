@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from regionkit.contract.backing_async import async_backing_of
+from regionkit.core.given import can
 from regionkit.errors import ConfigurationError, MissingDriver
 from regionkit.transactions.participants.participant_async import AsyncParticipant
 
@@ -39,7 +40,7 @@ def participant_of(
     Raises:
         ConfigurationError: nothing that can take part; the error says what can.
     """
-    if hasattr(given, "evidence") and hasattr(given, "listed"):
+    if can(given, "evidence", "listed"):
         made: AsyncParticipant = given
         return made
     if isinstance(given, tuple) and len(given) == 2:

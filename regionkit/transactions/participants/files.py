@@ -23,6 +23,7 @@ from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency import Elapsed, collect
 from regionkit.core.deadline import Deadline
 from regionkit.core.disk import unsafe_place as kind_of_place
+from regionkit.core.given import check_flag, check_path
 from regionkit.errors import ConfigurationError, RegionUnavailable, UsageError
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.participants.files_disk import BARRED, DocumentsFolder, Refused
@@ -55,7 +56,9 @@ class FilesParticipant:
     def __init__(self, name: str, folder: str | os.PathLike[str], *, unsafe_place: bool = False) -> None:
         self.name = name
         self.given: Any = self
+        check_path("folder", folder)
         self._disk = DocumentsFolder(Path(folder).absolute())
+        check_flag("unsafe_place", unsafe_place)
         self._unsafe = unsafe_place
 
     def create_tables(self, deadline: Deadline) -> None:

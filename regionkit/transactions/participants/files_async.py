@@ -22,6 +22,7 @@ from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency_async import Elapsed, acollect
 from regionkit.core.deadline import Deadline
 from regionkit.core.disk import unsafe_place as kind_of_place
+from regionkit.core.given import check_flag, check_path
 from regionkit.errors import ConfigurationError, RegionUnavailable, UsageError
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.participants.files_disk import BARRED, DocumentsFolder, Refused
@@ -54,7 +55,9 @@ class AsyncFilesParticipant:
     def __init__(self, name: str, folder: str | os.PathLike[str], *, unsafe_place: bool = False) -> None:
         self.name = name
         self.given: Any = self
+        check_path("folder", folder)
         self._disk = DocumentsFolder(Path(folder).absolute())
+        check_flag("unsafe_place", unsafe_place)
         self._unsafe = unsafe_place
 
     async def create_tables(self, deadline: Deadline) -> None:

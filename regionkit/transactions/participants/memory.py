@@ -18,6 +18,7 @@ import msgspec
 from regionkit.contract.unit import Committed
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
+from regionkit.core.given import check_flag
 from regionkit.errors import RegionUnavailable, TransactionRolledBack, UsageError
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.logs.memory import MemoryDecisionLog
@@ -85,6 +86,7 @@ class MemoryParticipant:
         self.prepared: dict[str, _Work] = {}
         self.clock = clock
         self._instance = os.urandom(8).hex()
+        check_flag("prepares", prepares)
         self._prepares = prepares
         self._log = log
         self._locked: dict[str, _Work] = {}

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 from regionkit.contract.backing import Backing, backing_of
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
+from regionkit.core.given import check_flag
 from regionkit.errors import ConfigurationError, DeadlineExceeded, RegionUnavailable
 from regionkit.topology.names import NAMESPACE
 from regionkit.topology.validation import check_name
@@ -72,6 +73,7 @@ class SqlParticipant(abc.ABC):
         self.given = given if store is None else (given, store)
         self.clock = clock
         self._namespace = namespace
+        check_flag("unsafe_no_flush", unsafe_no_flush)
         self._unsafe = unsafe_no_flush
         self._backing: Backing = backing_of(given, namespace=namespace, store=store, clock=clock)
         if self._backing.capabilities.server not in (self.kinds or (self.kind,)):

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 from regionkit.contract.backing_async import AsyncBacking, async_backing_of
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
+from regionkit.core.given import check_flag
 from regionkit.errors import ConfigurationError, DeadlineExceeded, RegionUnavailable
 from regionkit.topology.names import NAMESPACE
 from regionkit.topology.validation import check_name
@@ -71,6 +72,7 @@ class AsyncSqlParticipant(abc.ABC):
         self.given = given if store is None else (given, store)
         self.clock = clock
         self._namespace = namespace
+        check_flag("unsafe_no_flush", unsafe_no_flush)
         self._unsafe = unsafe_no_flush
         self._backing: AsyncBacking = async_backing_of(given, namespace=namespace, store=store, clock=clock)
         if self._backing.capabilities.server not in (self.kinds or (self.kind,)):

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from regionkit.contract.message import Statement
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
+from regionkit.core.given import check_flag
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.participants.branch_sql_async import TORN, AsyncSqlBranchShell, passes, said
@@ -139,6 +140,7 @@ class AsyncSqliteParticipant(AsyncSqlParticipant):
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         super().__init__(name, given, namespace=namespace, store=store, unsafe_no_flush=unsafe_no_flush, clock=clock)
+        check_flag("foreign_keys", foreign_keys)
         self.attached = checked(name, attach)
         self._furnishing = ("PRAGMA foreign_keys = ON",) if foreign_keys else ()
         self._rows = MarkerRows(self.kind, self._backing.namespace, "main")

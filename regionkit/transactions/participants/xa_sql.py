@@ -26,6 +26,7 @@ from regionkit.contract.message import Statement
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
+from regionkit.core.given import check_flag
 from regionkit.errors import ConfigurationError
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.participants.branch_sql import is_answer
@@ -84,6 +85,7 @@ class XaParticipant(SqlParticipant):
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         super().__init__(name, given, namespace=namespace, store=store, unsafe_no_flush=unsafe_no_flush, clock=clock)
+        check_flag("unsafe_replicated_xa", unsafe_replicated_xa)
         self._replicated_xa = unsafe_replicated_xa
 
     def marker(self, xid: Xid, state: int) -> str:

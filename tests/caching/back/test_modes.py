@@ -100,7 +100,7 @@ def test_info_tells_without_config_what_it_can() -> None:
 
 def test_a_mode_with_a_journal_needs_one_of_its_kind_and_no_other_mode_has_one(tmp_path: Path) -> None:
     """Refused when the strategy is made."""
-    sink: Any = SimpleNamespace(flush=None, raise_epoch=None)
+    sink: Any = SimpleNamespace(flush=print, raise_epoch=print)
     files, rows = FileJournal(tmp_path), SqlJournal(object())
     for mode, journal in (("journal", None), ("journal", rows), ("sql-journal", files), ("memory", files)):
         with pytest.raises(ConfigurationError, match="journal"):

@@ -42,7 +42,7 @@ from regionkit.contract.kept_tables import make_with_kit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
-from regionkit.core.numbers import check_count
+from regionkit.core.given import check_count
 from regionkit.core.tables import table_name
 from regionkit.errors import CacheError, ConfigurationError, RegionKitError, UsageError
 from regionkit.facts.consistency import EVENTUAL, STRONG

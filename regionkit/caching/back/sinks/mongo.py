@@ -45,12 +45,15 @@ from regionkit.contract.backing import backing_of
 from regionkit.contract.kept_tables import make_with_kit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
+from regionkit.core.given import check_call, check_text
 from regionkit.core.tables import table_name
 from regionkit.errors import CacheError, ConfigurationError, RegionKitError
 from regionkit.facts.consistency import STRONG
 
 __all__ = ["MongoSink"]
 
+LONGEST_FIELD = 120
+"""Bytes of the name of the field of versions: it stands in every document."""
 TIMEOUT = 5.0
 """Seconds that a flush may take: far less than a server lets a transaction live."""
 MOST_FORGOTTEN = 1000
@@ -104,6 +107,13 @@ class MongoSink:
         if self.backing.capabilities.server != "mongodb":
             raise ConfigurationError(f"{self.backing.name!r} is no MongoDB.", fix="give a database of PyMongo's.")
         self._collection = collection
+        check_text("version", version, LONGEST_FIELD)
+        if "." in version or version.startswith("$"):
+            raise ConfigurationError(
+                f"version={version!r} is no name of a field.", fix="leave out dots and dollar signs."
+            )
+        check_call("encode", encode)
+        check_call("decode", decode)
         self._version = version
         self._encode = encode or to_fields
         self._decode = decode

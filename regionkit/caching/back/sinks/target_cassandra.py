@@ -18,6 +18,7 @@ import msgspec
 from regionkit.caching.back.refusals import SinkRefused
 from regionkit.caching.back.rules import Change
 from regionkit.caching.back.sinks.shape import fields_of, from_fields, plain, to_fields
+from regionkit.core.given import check_call
 from regionkit.errors import ConfigurationError
 
 __all__ = ["COLUMNS", "VIEWS", "CassandraTarget", "Column", "Said", "quoted"]
@@ -81,6 +82,8 @@ class CassandraTarget:
         self.version, self.gone = version, gone
         self.type = type
         self._single = isinstance(key, str)
+        check_call("encode", encode)
+        check_call("decode", decode)
         self._encode = encode or to_fields
         self._decode = decode
         self.partition = 1

@@ -24,6 +24,7 @@ from regionkit.caching.back.refusals import SinkRefused
 from regionkit.caching.back.rules import Change
 from regionkit.caching.back.sinks.judging import mark_of
 from regionkit.caching.back.sinks.shape import SCALARS, fields_of, from_fields, plain, to_fields
+from regionkit.core.given import check_call
 from regionkit.errors import ConfigurationError
 
 __all__ = ["Batch", "Row", "Target"]
@@ -62,12 +63,14 @@ class Target:
             )
         self.table = found
         self.name = str(found.fullname)
-        self.keys = [self._column(name) for name in ((key,) if isinstance(key, str) else key)]
+        self.keys = [self._column(name) for name in (key if isinstance(key, tuple | list) else (key,))]
         if not self.keys or len({column.key for column in self.keys}) < len(self.keys):
             raise ConfigurationError(f"key={key!r} names no columns, or one twice.", fix='write key="id".')
         self._kinds = [_kind_of(column) for column in self.keys]
         self.version = self._version(version)
         self.flag = None if delete == ROW else self._column(delete)
+        check_call("encode", encode)
+        check_call("decode", decode)
         self.type = type
         self._single = isinstance(key, str)
         self._encode = encode or to_fields
@@ -79,17 +82,16 @@ class Target:
         self._set, self._unset = flags
 
     def _column(self, name: str) -> Column[Any]:
-        try:
-            found: Column[Any] = self.table.c[name]
-        except KeyError:
+        if not isinstance(name, str) or name not in self.table.c:
             raise ConfigurationError(
                 f"table {self.name!r} has no column {name!r}.",
                 fix=f"name one of {', '.join(repr(key) for key in list(self.table.c.keys()))}.",
-            ) from None
+            )
+        found: Column[Any] = self.table.c[name]
         return found
 
     def _version(self, name: str) -> Column[Any]:
-        if name in self.table.c:
+        if not isinstance(name, str) or name in self.table.c:
             return self._column(name)
         raise ConfigurationError(
             f"table {self.name!r} has no column {name!r} for versions.",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from regionkit.core.numbers import check_count, check_seconds
+from regionkit.core.given import check_count, check_seconds
 from regionkit.errors import ConfigurationError, UsageError
 
 NONE: tuple[Any, ...] = (True, "1", b"1", None, [], math.nan, math.inf, -1, 10**30, 1 + 2j)
