@@ -94,8 +94,9 @@ class Caches:
         from regionkit.caching.in_kit import made_in_kit  # not every application has caches
 
         given = {**options}
-        region = self._region_of(topology, store, name, options["strategy"], given.pop("home", None))
-        cache = made_in_kit(
+        buffers = getattr(options["strategy"], "buffers", False)
+        region = self._region_of(topology, store, name, buffers, given.pop("home", None), homed=homes is not None)
+        cache: Any = made_in_kit(
             name,
             kind,
             backing=backing,
@@ -103,12 +104,14 @@ class Caches:
             hooks=self._hooks,
             clock=self._clock,
             spreads=len(topology.regions) > 1,
-            shared_at=lambda tier: self._shared_at(topology, stores, tier, region),
+            shared_at=lambda part, tier: self._shared_at(
+                topology, stores, tier, homes.region_of(part) if buffers and homes is not None else region
+            ),
             homes=homes,
             **given,  # type: ignore[arg-type]
         )
         self.by_name[name] = cache
-        return cache
+        return cache  # type: ignore[no-any-return]  # or one with the same verbs
 
     def _homes(
         self,
@@ -139,18 +142,21 @@ class Caches:
             )
         return Homes(find, namespace, self._local)
 
-    def _region_of(self, topology: Topology, store: Store, name: str, strategy: Any, home: Any) -> str:
+    def _region_of(self, topology: Topology, store: Store, name: str, buffers: bool, home: Any, *, homed: bool) -> str:
         """Where the shared tier of a cache stands: here; the one of WriteBack in the home of the data.
 
         Raises:
-            ConfigurationError: no such region, or none that could be the home; `home` with another strategy.
+            ConfigurationError: no such region, or none that could be the home; `home` where it has no use.
             ResidencyViolation: the store's data may not be there.
         """
-        if not getattr(strategy, "buffers", False):
+        if not buffers or homed:
             if home is not None:
                 raise ConfigurationError(
-                    f"cache {name!r} was given home=, and is not WriteBack.",
-                    why="the caches of a region are kept in that region.",
+                    f"cache {name!r} was given home=, and "
+                    + ("each key of its store has one." if homed else "is not WriteBack."),
+                    why="puts are kept in the home of their key."
+                    if homed
+                    else "the caches of a region are kept there.",
                     fix="leave it out.",
                 )
             return self._local
@@ -227,7 +233,8 @@ class MakesCaches:
     def cache(self, name: str, kind: Any = Any, *, store: str | Store, **options: Unpack[CacheOptions]) -> Cache[Any]:
         """A cache over a store: its loader gets `(key, store)` and reads through `store.read()`, so fills carry versions.
 
-        The current session's bookmark is honoured by `get` and moved by it. Closed with the kit.
+        The current session's bookmark is honoured by `get` and moved by it. Closed with the kit. WriteBack over a store whose
+        keys have homes gives an `HomedCache`, with the same methods.
 
         Args:
             name: of the cache; once in a kit.

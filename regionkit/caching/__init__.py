@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from regionkit.core.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from regionkit.caching.back.homed import HomedCache
+    from regionkit.caching.back.homed_async import AsyncHomedCache
     from regionkit.caching.back.receipt import BufferState, Flushed, Parked, Receipt
     from regionkit.caching.back.refusals import SinkDown, SinkRefused
     from regionkit.caching.back.rules import Change, Verdict
@@ -38,6 +40,7 @@ __all__ = [
     "AsyncCachedMethod",
     "AsyncCallSink",
     "AsyncCassandraSink",
+    "AsyncHomedCache",
     "AsyncMongoSink",
     "AsyncSqlLogSink",
     "AsyncSqlSink",
@@ -51,6 +54,7 @@ __all__ = [
     "Change",
     "FileJournal",
     "Flushed",
+    "HomedCache",
     "Lazy",
     "Loaded",
     "Local",
@@ -82,6 +86,8 @@ __getattr__, __dir__ = lazy_names(
         "AsyncCache": "cache_async",
         **{f"{kind}Sink": f"back.sinks.{kind.lower()}" for kind in ("Call", "Cassandra", "Mongo", "Sql")},
         **{f"Async{kind}Sink": f"back.sinks.{kind.lower()}_async" for kind in ("Call", "Cassandra", "Mongo", "Sql")},
+        "HomedCache": "back.homed",
+        "AsyncHomedCache": "back.homed_async",
         "SqlLogSink": "back.sinks.log_sql",
         "AsyncSqlLogSink": "back.sinks.log_sql_async",
         **dict.fromkeys(("Change", "Verdict"), "back.rules"),

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Protocol
 
 from regionkit.caching.outcome import Outcome, Wanted
@@ -20,7 +20,7 @@ from regionkit.contract.backing import Backing
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError
 
-__all__ = ["Homes", "HomesSource"]
+__all__ = ["Homes", "HomesSource", "KeyHomes"]
 
 
 class Homes(Protocol):
@@ -41,18 +41,29 @@ class Homes(Protocol):
         ...
 
 
-class HomesSource:
-    """Loaders of the application's over the parts of one store. Safe to share between threads (tasks of one loop)."""
+class KeyHomes:
+    """Finds the homes of the keys of one cache. Safe to share between threads (tasks of one loop).
+
+    Args:
+        homes: of the store.
+        known: the parts that the cache knows.
+        partition: rule 1.
+        deadline: of one question.
+    """
 
     def __init__(
-        self, homes: Homes, sources: Mapping[str, StoreSource], partition: Callable[[Any], str] | None
+        self,
+        homes: Homes,
+        known: Container[str],
+        partition: Callable[[Any], str] | None,
+        deadline: Callable[[], Deadline],
     ) -> None:
         self._homes = homes
-        self._sources = sources
+        self._known = known
         self._partition = partition
-        self._any = next(iter(sources.values()))
+        self._deadline = deadline
 
-    def home(self, key: Any) -> str:
+    def of(self, key: Any) -> str:
         """The part where a key lives.
 
         Raises:
@@ -66,14 +77,25 @@ class HomesSource:
                 why=f"the home of a key is found by a text, and its partition key is a {type(found).__name__}.",
                 fix="give kit.cache(partition=...): a function from the cache's key to the store's key.",
             )
-        part = self._homes.part_of(found, self._any.deadline())
-        if part not in self._sources:
+        part = self._homes.part_of(found, self._deadline())
+        if part not in self._known:
             raise ConfigurationError(
                 f"the cache does not know the partition {part!r} of its store.",
                 why="the topology was replaced by one with other partitions after the cache was created.",
                 fix="close the cache and create it again.",
             )
         return part
+
+
+class HomesSource:
+    """Loaders of the application's over the parts of one store. Safe to share between threads (tasks of one loop)."""
+
+    def __init__(
+        self, homes: Homes, sources: Mapping[str, StoreSource], partition: Callable[[Any], str] | None
+    ) -> None:
+        self._sources = sources
+        self._any = next(iter(sources.values()))
+        self.home = KeyHomes(homes, sources, partition, self._any.deadline).of
 
     def load(self, key: Any, wanted: Wanted) -> Outcome:
         """Load one key in its home."""

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Protocol
 
 from regionkit.caching.outcome import Outcome, Wanted
@@ -19,7 +19,7 @@ from regionkit.contract.backing_async import AsyncBacking
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError
 
-__all__ = ["AsyncHomes", "AsyncHomesSource"]
+__all__ = ["AsyncHomes", "AsyncHomesSource", "AsyncKeyHomes"]
 
 
 class AsyncHomes(Protocol):
@@ -40,18 +40,29 @@ class AsyncHomes(Protocol):
         ...
 
 
-class AsyncHomesSource:
-    """Loaders of the application's over the parts of one store. Safe to share between threads (tasks of one loop)."""
+class AsyncKeyHomes:
+    """Finds the homes of the keys of one cache. Safe to share between threads (tasks of one loop).
+
+    Args:
+        homes: of the store.
+        known: the parts that the cache knows.
+        partition: rule 1.
+        deadline: of one question.
+    """
 
     def __init__(
-        self, homes: AsyncHomes, sources: Mapping[str, AsyncStoreSource], partition: Callable[[Any], str] | None
+        self,
+        homes: AsyncHomes,
+        known: Container[str],
+        partition: Callable[[Any], str] | None,
+        deadline: Callable[[], Deadline],
     ) -> None:
         self._homes = homes
-        self._sources = sources
+        self._known = known
         self._partition = partition
-        self._any = next(iter(sources.values()))
+        self._deadline = deadline
 
-    async def home(self, key: Any) -> str:
+    async def of(self, key: Any) -> str:
         """The part where a key lives.
 
         Raises:
@@ -65,14 +76,25 @@ class AsyncHomesSource:
                 why=f"the home of a key is found by a text, and its partition key is a {type(found).__name__}.",
                 fix="give kit.cache(partition=...): a function from the cache's key to the store's key.",
             )
-        part = await self._homes.part_of(found, self._any.deadline())
-        if part not in self._sources:
+        part = await self._homes.part_of(found, self._deadline())
+        if part not in self._known:
             raise ConfigurationError(
                 f"the cache does not know the partition {part!r} of its store.",
                 why="the topology was replaced by one with other partitions after the cache was created.",
                 fix="close the cache and create it again.",
             )
         return part
+
+
+class AsyncHomesSource:
+    """Loaders of the application's over the parts of one store. Safe to share between threads (tasks of one loop)."""
+
+    def __init__(
+        self, homes: AsyncHomes, sources: Mapping[str, AsyncStoreSource], partition: Callable[[Any], str] | None
+    ) -> None:
+        self._sources = sources
+        self._any = next(iter(sources.values()))
+        self.home = AsyncKeyHomes(homes, sources, partition, self._any.deadline).of
 
     async def load(self, key: Any, wanted: Wanted) -> Outcome:
         """Load one key in its home."""

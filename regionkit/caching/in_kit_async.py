@@ -6,11 +6,13 @@ Write-back has one buffer for all regions: `back/kit_source_async` says where, a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from regionkit.caching.back.kit_source_async import AsyncBufferSource, check_sink
 from regionkit.caching.cache_async import AsyncCache
-from regionkit.caching.homes_source_async import AsyncHomes, AsyncHomesSource
+from regionkit.caching.homes_source_async import AsyncHomes, AsyncHomesSource, AsyncKeyHomes
 from regionkit.caching.keys import scope_of
 from regionkit.caching.making_async import AsyncMade
 from regionkit.caching.source_async import AsyncSource
@@ -19,7 +21,9 @@ from regionkit.caching.strategies import Strategy, WriteBack, load_at_most
 from regionkit.caching.tiers import Local, Memcached, Shared
 from regionkit.contract.backing_async import AsyncBacking
 from regionkit.core.clock import Clock
+from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks
+from regionkit.core.given import can
 from regionkit.errors import ConfigurationError
 
 __all__ = ["made_in_kit"]
@@ -35,7 +39,7 @@ def made_in_kit(
     hooks: EventHooks,
     clock: Clock,
     spreads: bool,
-    shared_at: Callable[[str], Any],
+    shared_at: Callable[[str, str], Any],
     homes: AsyncHomes | None = None,
     partition: Callable[[Any], str] | None = None,
     tiers: Sequence[Local | Shared | Memcached] | None = None,
@@ -43,27 +47,30 @@ def made_in_kit(
     codec: str = "msgpack",
     floor_life: float = 60.0,
     sample_every: float | None = None,
-) -> AsyncCache[Any]:
-    """The cache. `shared_at`: finds the endpoint of a Redis store of the kit by its name. `spreads`: there are other regions.
-    `homes`: of the store's keys, where they have any. `partition`: from the cache's key to the store's.
+    part: str = "",
+) -> Any:
+    """The cache; a homed one for WriteBack where keys have homes.
+
+    `shared_at`: finds the endpoint of a Redis store of the kit, for a part of the cached store and by the Redis store's name.
+    `spreads`: there are other regions. `homes`: of the store's keys, where they have any. `partition`: from the cache's key to
+    the store's.
 
     Raises:
-        ConfigurationError: WriteBack over a partitioned store, or with a sink that writes past the kit.
+        ConfigurationError: WriteBack with a sink that writes past the kit, or that cannot be divided by homes.
     """
     timeout = load_at_most(strategy)
     scope = scope_of(backing.namespace, name, tenant)
     parts: Mapping[str, AsyncBacking] = {"": backing} if homes is None else homes.parts
     source: AsyncSource
     if isinstance(strategy, WriteBack):
-        if homes is not None:
-            raise ConfigurationError(
-                f"cache {name!r} cannot be write-back: the keys of store {backing.name!r} have several homes.",
-                why="its buffer would stand in one of them, and a row is written in the home of its key.",
-                fix="make a cache without the kit in each home, over the database there: "
-                f"Cache({name!r}, ..., tiers=[Shared(...)]).",
-            )
         check_sink(name, strategy.sink, backing)
-        source, spreads = AsyncBufferSource(scope, backing, current, clock, timeout), False
+        if homes is not None:
+            made = partial(
+                made_in_kit, kind=kind, current=current, hooks=hooks, clock=clock, spreads=False,
+                tiers=tiers, tenant=tenant, codec=codec, floor_life=floor_life, sample_every=sample_every,
+            )  # fmt: skip
+            return _homed(name, strategy, homes, partition, clock, shared_at, made)
+        source, spreads = AsyncBufferSource(scope, backing, current, clock, timeout, part), False
     else:
         sources = {
             part: AsyncStoreSource(of, current, clock, scope, bound=floor_life - timeout, timeout=timeout, part=part)
@@ -81,5 +88,38 @@ def made_in_kit(
         floor_life=floor_life,
         sample_every=sample_every,
         clock=clock,
-        made=AsyncMade(source, hooks, backing, parts, spreads=spreads, shared_at=shared_at),
+        made=AsyncMade(source, hooks, backing, parts, spreads=spreads, shared_at=partial(shared_at, part)),
+    )
+
+
+def _homed(
+    name: str,
+    strategy: WriteBack,
+    homes: AsyncHomes,
+    partition: Callable[[Any], str] | None,
+    clock: Clock,
+    shared_at: Callable[[str, str], Any],
+    made: Callable[..., Any],
+) -> Any:
+    """A cache for each home, as one."""
+    from regionkit.caching.back.homed_async import AsyncHomedCache, homed_name  # it needs the driver of Redis
+
+    sink = strategy.sink
+    if not can(sink, "at"):
+        raise ConfigurationError(
+            f"the sink of cache {name!r} is a {type(sink).__name__}, and its store's keys have several homes.",
+            why="the rows of each home are written there, by a sink of that home.",
+            fix="give a SqlSink, a SqlLogSink, a MongoSink or a CallSink.",
+        )
+    by_home = {}
+    for part, backing in homes.parts.items():
+        own = replace(
+            strategy,
+            sink=sink.at(backing),
+            load=None if strategy.load == getattr(sink, "load", None) else strategy.load,
+        )
+        by_home[part] = made(homed_name(name, part), strategy=own, backing=backing, shared_at=shared_at, part=part)
+    timeout = load_at_most(strategy)
+    return AsyncHomedCache(
+        name, by_home, AsyncKeyHomes(homes, by_home, partition, lambda: Deadline(clock, timeout)), clock
     )

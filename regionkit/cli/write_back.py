@@ -19,6 +19,7 @@ from uuid import UUID
 import msgspec
 
 from regionkit.cli.named import named
+from regionkit.core.given import can
 from regionkit.errors import ConfigurationError
 
 __all__ = ["add_write_back"]
@@ -154,11 +155,11 @@ def _literal(node: ast.AST) -> Any:
 
 async def _cache(name: str) -> Any:
     found: Any = named(name)
-    from regionkit.caching import AsyncCache, Cache, WriteBack  # the command line's help need not wait for it
+    from regionkit.caching import WriteBack  # the command line's help need not wait for it
 
-    if not isinstance(found, Cache | AsyncCache) and callable(found):
+    if not can(found, "flusher", "parked") and callable(found):
         found = await _of(found())
-    if not isinstance(found, Cache | AsyncCache):
+    if not can(found, "flusher", "parked"):
         raise ConfigurationError(
             f"{name!r} is a {type(found).__name__}.", fix="name a Cache, or a function that makes one."
         )

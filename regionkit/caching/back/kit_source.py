@@ -1,6 +1,8 @@
 # Generated from kit_source_async.py by scripts/twins.py. Do not edit.
 """Write-back in a kit: one buffer for all regions, which stands in the home of the data; loads and sessions around it.
 
+Where keys have homes, each home has a buffer: `homed_async`.
+
 | what                               | where it goes |
 |------------------------------------|---------------|
 | a put; a get that `Local` has not  | to the buffer's server in the home region, from each region |
@@ -38,16 +40,24 @@ class BufferSource(PlainSource):
         backing: the store whose rows the sink writes.
         current: finds the session of this context.
         timeout: seconds that the owner may take to say where it stands.
+        part: of a store whose keys have homes: that of the backing.
     """
 
     def __init__(
-        self, scope: bytes, backing: Backing, current: Callable[[], Any], clock: Clock, timeout: float
+        self,
+        scope: bytes,
+        backing: Backing,
+        current: Callable[[], Any],
+        clock: Clock,
+        timeout: float,
+        part: str = "",
     ) -> None:
         super().__init__(scope)
         self._backing = backing
         self._current = current
         self._clock = clock
         self._timeout = timeout
+        self._part = part
 
     def view(self, given: Any, key: Any) -> Any:
         """None: rule 3.
@@ -75,7 +85,7 @@ class BufferSource(PlainSource):
                 stamp = unit.take_stamp()
         except RegionKitError:
             pass  # nobody knows how much: the session reads the owner
-        session.saw(self._backing.name, stamp, "")
+        session.saw(self._backing.name, stamp, self._part)
 
 
 def check_sink(name: str, sink: Any, backing: Backing) -> None:

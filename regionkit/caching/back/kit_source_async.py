@@ -1,5 +1,7 @@
 """Write-back in a kit: one buffer for all regions, which stands in the home of the data; loads and sessions around it.
 
+Where keys have homes, each home has a buffer: `homed_async`.
+
 | what                               | where it goes |
 |------------------------------------|---------------|
 | a put; a get that `Local` has not  | to the buffer's server in the home region, from each region |
@@ -37,16 +39,24 @@ class AsyncBufferSource(AsyncPlainSource):
         backing: the store whose rows the sink writes.
         current: finds the session of this context.
         timeout: seconds that the owner may take to say where it stands.
+        part: of a store whose keys have homes: that of the backing.
     """
 
     def __init__(
-        self, scope: bytes, backing: AsyncBacking, current: Callable[[], Any], clock: Clock, timeout: float
+        self,
+        scope: bytes,
+        backing: AsyncBacking,
+        current: Callable[[], Any],
+        clock: Clock,
+        timeout: float,
+        part: str = "",
     ) -> None:
         super().__init__(scope)
         self._backing = backing
         self._current = current
         self._clock = clock
         self._timeout = timeout
+        self._part = part
 
     async def view(self, given: Any, key: Any) -> Any:
         """None: rule 3.
@@ -74,7 +84,7 @@ class AsyncBufferSource(AsyncPlainSource):
                 stamp = await unit.take_stamp()
         except RegionKitError:
             pass  # nobody knows how much: the session reads the owner
-        session.saw(self._backing.name, stamp, "")
+        session.saw(self._backing.name, stamp, self._part)
 
 
 def check_sink(name: str, sink: Any, backing: AsyncBacking) -> None:

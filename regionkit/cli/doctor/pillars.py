@@ -147,24 +147,25 @@ def _consumer(name: str, consumer: Any, of: Of) -> Iterator[Finding]:
 
 
 def _cache(name: str, cache: Any, of: Of) -> Iterator[Finding]:
-    sink = getattr(cache.strategy, "sink", None)
-    if sink is None:
+    if getattr(cache.strategy, "sink", None) is None:
         return
     subject = f"{name} {cache.name}"
     down = import_module("regionkit.caching.back.refusals").SinkDown
-    try:
-        of(sink.check())
-    except down as error:
-        yield Finding(
-            "D803",
-            "error",
-            subject,
-            "the table's server does not answer.",
-            f"{error}.",
-            "dirty values stay in the buffer; bring the server back.",
-        )
-    except ConfigurationError as error:
-        yield Finding("D803", "error", subject, error.what, error.why, error.fix)
+    for home, one in getattr(cache, "by_home", {"": cache}).items():
+        place = f"{subject} {home}".rstrip()
+        try:
+            of(one.strategy.sink.check())
+        except down as error:
+            yield Finding(
+                "D803",
+                "error",
+                place,
+                "the table's server does not answer.",
+                f"{error}.",
+                "dirty values stay in the buffer; bring the server back.",
+            )
+        except ConfigurationError as error:
+            yield Finding("D803", "error", place, error.what, error.why, error.fix)
     state = of(cache.buffer())
     if state.parked:
         yield Finding(

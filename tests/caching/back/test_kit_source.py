@@ -244,7 +244,7 @@ def test_a_sink_that_writes_past_the_kit_is_refused(regions: SqliteRegions, redi
 
 
 def test_the_home_is_one_that_may_have_the_data(data_path: Path, redis_server: Any) -> None:
-    """Named by the store's primary, or by home=; residency is asked for it; partitioned stores have several."""
+    """Named by the store's primary, or by home=; residency is asked for it; keys of partitioned stores have their own."""
     url = f"sqlite+aiosqlite:///{data_path}/a.db" if IS_ASYNC else f"sqlite:///{data_path}/a.db"
     endpoints = [Endpoint("seoul", Role.PRIMARY, url)]
     kept = SqlStore("users", residency=Residency(allow=["KR"]), endpoints=endpoints)
@@ -265,7 +265,7 @@ def test_the_home_is_one_that_may_have_the_data(data_path: Path, redis_server: A
         with pytest.raises(ResidencyViolation):
             kit.cache("users", dict, store="users", strategy=strategy, tiers=[Shared("cache")], home="oregon")
         carts = WriteBack(sink=SqlSink(kit, TABLE, store="carts"), durability="memory", ttl=300)
-        with pytest.raises(ConfigurationError, match="several homes"):
+        with pytest.raises(ConfigurationError, match="each key of its store has one"):
             kit.cache("carts", dict, store="carts", strategy=carts, tiers=[Shared("cache")], home="seoul")
         made = kit.cache("users", dict, store="users", strategy=strategy, tiers=[Shared("cache")])
         with pytest.raises((Backpressure, ConfigurationError)):

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -28,7 +29,7 @@ from regionkit.caching.back.rules import EPOCH, Change, Verdict
 from regionkit.caching.back.sinks.functions import check_functions, loaded_by
 from regionkit.caching.source import called
 from regionkit.caching.strategies import Loaded
-from regionkit.contract.backing import backing_of
+from regionkit.contract.backing import Backing, backing_of
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.errors import ConfigurationError, RegionKitError, UsageError
 
@@ -93,6 +94,10 @@ class CallSink:
             )
         module = import_module(f"regionkit.caching.back.sinks.epochs_sql{'_async' if IS_ASYNC else ''}")
         self._kept = module.SqlEpochs(backing, clock, timeout)
+
+    def at(self, backing: Backing) -> CallSink:
+        """The same function for one part of a store: it is given keys of that part."""
+        return copy(self)
 
     def check(self) -> None:
         """Nothing can be looked at: see `findings`."""

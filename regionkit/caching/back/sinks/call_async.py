@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -27,7 +28,7 @@ from regionkit.caching.back.rules import EPOCH, Change, Verdict
 from regionkit.caching.back.sinks.functions_async import check_functions, loaded_by
 from regionkit.caching.source_async import acalled
 from regionkit.caching.strategies import Loaded
-from regionkit.contract.backing_async import async_backing_of
+from regionkit.contract.backing_async import AsyncBacking, async_backing_of
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.errors import ConfigurationError, RegionKitError, UsageError
 
@@ -92,6 +93,10 @@ class AsyncCallSink:
             )
         module = import_module(f"regionkit.caching.back.sinks.epochs_sql{'_async' if IS_ASYNC else ''}")
         self._kept = module.AsyncSqlEpochs(backing, clock, timeout)
+
+    def at(self, backing: AsyncBacking) -> AsyncCallSink:
+        """The same function for one part of a store: it is given keys of that part."""
+        return copy(self)
 
     async def check(self) -> None:
         """Nothing can be looked at: see `findings`."""

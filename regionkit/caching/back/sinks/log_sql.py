@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any, ClassVar
 
 from sqlalchemy import MetaData, bindparam, select, update
@@ -40,7 +41,7 @@ from regionkit.caching.kept_tables import WB_EPOCH, WB_POSITION
 from regionkit.caching.schema_sql import wb_position
 from regionkit.caching.source import called
 from regionkit.caching.strategies import Loaded
-from regionkit.contract.backing import backing_of
+from regionkit.contract.backing import Backing, backing_of
 from regionkit.contract.kept_tables import make_with_kit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
@@ -99,10 +100,21 @@ class SqlLogSink:
         self._function = function
         self._load = load
         self._clock = clock
-        self._units = SinkUnits(self.backing, clock, timeout)
-        self._epochs = SqlEpochs(self.backing, clock, timeout)
-        self._said: _Statements | None = None
+        self._timeout = timeout
+        self._stands_on(self.backing)
         make_with_kit(given, self)
+
+    def _stands_on(self, backing: Backing) -> None:
+        self.backing = backing
+        self._units = SinkUnits(backing, self._clock, self._timeout)
+        self._epochs = SqlEpochs(backing, self._clock, self._timeout)
+        self._said: _Statements | None = None
+
+    def at(self, backing: Backing) -> SqlLogSink:
+        """The same sink over one part of its store."""
+        one = copy(self)
+        one._stands_on(backing)
+        return one
 
     def check(self) -> None:
         """See that its tables are there.

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any, ClassVar
 
 from sqlalchemy import MetaData, bindparam, select, update
@@ -39,7 +40,7 @@ from regionkit.caching.kept_tables import WB_EPOCH, WB_POSITION
 from regionkit.caching.schema_sql import wb_position
 from regionkit.caching.source_async import acalled
 from regionkit.caching.strategies import Loaded
-from regionkit.contract.backing_async import async_backing_of
+from regionkit.contract.backing_async import AsyncBacking, async_backing_of
 from regionkit.contract.kept_tables import make_with_kit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
@@ -98,10 +99,21 @@ class AsyncSqlLogSink:
         self._function = function
         self._load = load
         self._clock = clock
-        self._units = AsyncSinkUnits(self.backing, clock, timeout)
-        self._epochs = AsyncSqlEpochs(self.backing, clock, timeout)
-        self._said: _Statements | None = None
+        self._timeout = timeout
+        self._stands_on(self.backing)
         make_with_kit(given, self)
+
+    def _stands_on(self, backing: AsyncBacking) -> None:
+        self.backing = backing
+        self._units = AsyncSinkUnits(backing, self._clock, self._timeout)
+        self._epochs = AsyncSqlEpochs(backing, self._clock, self._timeout)
+        self._said: _Statements | None = None
+
+    def at(self, backing: AsyncBacking) -> AsyncSqlLogSink:
+        """The same sink over one part of its store."""
+        one = copy(self)
+        one._stands_on(backing)
+        return one
 
     async def check(self) -> None:
         """See that its tables are there.

@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -41,7 +42,7 @@ from regionkit.caching.back.sinks.shape import from_fields, plain, to_fields
 from regionkit.caching.back.sinks.told import Told
 from regionkit.caching.kept_tables import WB_EPOCH
 from regionkit.caching.strategies import Loaded
-from regionkit.contract.backing import backing_of
+from regionkit.contract.backing import Backing, backing_of
 from regionkit.contract.kept_tables import make_with_kit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
@@ -120,8 +121,18 @@ class MongoSink:
         self._type = type
         self._clock = clock
         self._timeout = timeout
-        self._told = partial(_told, self.backing.name)
+        self._stands_on(self.backing)
         make_with_kit(given, self)
+
+    def _stands_on(self, backing: Backing) -> None:
+        self.backing = backing
+        self._told = partial(_told, backing.name)
+
+    def at(self, backing: Backing) -> MongoSink:
+        """The same sink over one part of its store."""
+        one = copy(self)
+        one._stands_on(backing)
+        return one
 
     def of_type(self, type: Any) -> None:
         """The type of the cache's values, for `load`; one that was given when the sink was made counts."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import msgspec
@@ -37,7 +38,7 @@ from regionkit.caching.back.sinks.statements_sql import Statements, Upsert
 from regionkit.caching.back.sinks.target_sql import Batch, Row, Target
 from regionkit.caching.kept_tables import WB_EPOCH, WB_MARK
 from regionkit.caching.strategies import Loaded
-from regionkit.contract.backing import backing_of
+from regionkit.contract.backing import Backing, backing_of
 from regionkit.contract.kept_tables import make_with_kit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
@@ -103,15 +104,25 @@ class SqlSink:
                 f"{self.backing.name!r} is no SQL sink.", fix="give an engine of PostgreSQL, MariaDB, MySQL or SQLite."
             )
         check_timeout(timeout)
-        self.findings: tuple[str, ...] = ()
         self._target = Target(table, key, version, delete, encode, decode, type)
         self._clock = clock
         self.timeout = timeout
-        self._units = SinkUnits(self.backing, clock, timeout)
-        self._epochs = SqlEpochs(self.backing, clock, timeout)
+        self._stands_on(self.backing)
+        make_with_kit(given, self)
+
+    def _stands_on(self, backing: Backing) -> None:
+        self.backing = backing
+        self.findings: tuple[str, ...] = ()
+        self._units = SinkUnits(backing, self._clock, self.timeout)
+        self._epochs = SqlEpochs(backing, self._clock, self.timeout)
         self._known: tuple[Statements, Indexes] | None = None
         self._marked = False
-        make_with_kit(given, self)
+
+    def at(self, backing: Backing) -> SqlSink:
+        """The same sink over one part of its store."""
+        one = copy(self)
+        one._stands_on(backing)
+        return one
 
     def of_type(self, type: Any) -> None:
         """The type of the cache's values, for `load` and `check`; one that was given when the sink was made counts."""

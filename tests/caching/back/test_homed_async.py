@@ -1,0 +1,277 @@
+"""Write-back over a store whose keys have homes: a buffer in each, rows written there, one that is away."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import BigInteger, Column, MetaData, String, Table, select, text
+from waiting_async import seen
+
+from regionkit import (
+    AsyncRegionKit,
+    Endpoint,
+    Intrinsic,
+    RedisStore,
+    Region,
+    Role,
+    SqlStore,
+    Topology,
+    WritePartitioning,
+)
+from regionkit.caching import AsyncCallSink, AsyncSqlLogSink, AsyncSqlSink, Change, Loaded, Local, Shared, WriteBack
+from regionkit.caching.back.homed_async import AsyncHomedCache, homed_name
+from regionkit.core.concurrency_async import asleep
+from regionkit.errors import CacheError, ConfigurationError, UnknownHome, UsageError
+
+IS_ASYNC = True
+SEOUL, OREGON = "seoul", "oregon"
+TABLE = Table(
+    "carts",
+    MetaData(),
+    Column("id", String(64), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("rk_ver", BigInteger, nullable=False, server_default="0"),
+)
+DDL = "CREATE TABLE carts (id TEXT PRIMARY KEY, name TEXT NOT NULL DEFAULT '', rk_ver BIGINT NOT NULL DEFAULT 0)"
+
+
+class Places:
+    """Two homes: a database and a Redis server each."""
+
+    def __init__(self, folder: Path, servers: dict[str, Any], *, together: bool = False) -> None:
+        self.files = {home: folder / f"{home}.db" for home in (SEOUL, OREGON)}
+        for file in self.files.values():
+            with sqlite3.connect(file) as db:
+                db.execute(DDL)
+        driver = "sqlite+aiosqlite" if IS_ASYNC else "sqlite"
+        homes = {home: SEOUL if together else home for home in self.files}
+        partitions = {home: {"partitions": [f"p-{home}"]} if together else {} for home in homes}
+        carts = [
+            Endpoint(homes[home], Role.PRIMARY, f"{driver}:///{file}", **partitions[home])  # type: ignore[arg-type]
+            for home, file in self.files.items()
+        ]
+        pattern = "^(?P<partition>p-[a-z]+):" if together else "^(?P<region>[a-z]+):"
+        by = WritePartitioning(Intrinsic(pattern))
+        places = [Endpoint(home, Role.PRIMARY, server.primary.url) for home, server in servers.items()]
+        shared = RedisStore("cache", endpoints=places, strategy=WritePartitioning(Intrinsic("^(?P<region>[a-z]+):")))
+        alone = RedisStore("cache", endpoints=places[:1])
+        self.topology = Topology(
+            regions=[Region(SEOUL, "KR"), Region(OREGON, "US")],
+            stores=[SqlStore("carts", endpoints=carts, strategy=by), alone if together else shared],
+            control="carts" if together else None,
+        )
+
+    def row(self, home: str, key: str) -> str | None:
+        """As its database has it."""
+        with sqlite3.connect(self.files[home]) as db:
+            found = db.execute("SELECT name FROM carts WHERE id = ?", [key]).fetchone()
+        return None if found is None else str(found[0])
+
+
+def homed(kit: AsyncRegionKit, sink: Any = None, name: str = "carts", **options: Any) -> AsyncHomedCache[Any]:
+    """The cache of a kit."""
+    sink = sink or AsyncSqlSink(kit, TABLE, store="carts")
+    tiers = [Local(), Shared("cache", timeout=2.0)]
+    made: Any = kit.cache(
+        name,
+        dict,
+        store="carts",
+        strategy=WriteBack(sink=sink, durability="memory", ttl=300, write_timeout=2.0, **options),
+        tiers=tiers,
+    )
+    return made  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def servers(own_redis: Callable[..., Any]) -> dict[str, Any]:
+    return {SEOUL: own_redis(), OREGON: own_redis()}
+
+
+@pytest.fixture
+def places(data_path: Path, servers: dict[str, Any]) -> Iterator[Places]:
+    yield Places(data_path, servers)
+
+
+async def test_a_put_is_buffered_and_written_in_the_home_of_its_key(places: Places, servers: dict[str, Any]) -> None:
+    """Whichever region puts it; the other region's server has nothing of it."""
+    async with (
+        AsyncRegionKit(places.topology, local=SEOUL) as here,
+        AsyncRegionKit(places.topology, local=OREGON) as there,
+    ):
+        await here.create_tables()
+        ours, theirs = homed(here), homed(there)
+        await here.create_tables()
+        await ours.put("oregon:a", {"id": "oregon:a", "name": "one"})
+        await ours.put("seoul:a", {"id": "seoul:a", "name": "uno"})
+        assert (await theirs.get("oregon:a") or {})["name"] == "one"
+        assert await theirs.get_many(["oregon:a", "seoul:a", "seoul:none"]) == {
+            "oregon:a": {"id": "oregon:a", "name": "one"},
+            "seoul:a": {"id": "seoul:a", "name": "uno"},
+        }
+        assert sorted(await theirs.dirty()) == ["oregon:a", "seoul:a"]
+        assert [await ours.by_home[home].dirty() for home in (SEOUL, OREGON)] == [["seoul:a"], ["oregon:a"]]
+        assert (await ours.buffer()).dirty == 2
+        assert places.row(OREGON, "oregon:a") is None
+        assert (await ours.flush("oregon:a")).clean
+        assert places.row(OREGON, "oregon:a") == "one" and places.row(SEOUL, "seoul:a") is None
+        async with there.session() as session:
+            assert (await theirs.flush()).clean
+            bookmark = await session.bookmark()
+        async with here.session(bookmark=bookmark) as session, session.read("carts", key="seoul:a", core=True) as db:
+            assert (await db.execute(select(TABLE.c.name).where(TABLE.c.id == "seoul:a"))).scalar() == "uno"
+        assert places.row(SEOUL, "seoul:a") == "uno" and places.row(SEOUL, "oregon:a") is None
+        assert (await ours.get("oregon:a", refresh=True) or {})["name"] == "one"
+        await theirs.update("seoul:a", lambda now: {**(now or {}), "name": "due"})
+        await ours.delete("oregon:a")
+        assert (await ours.get("seoul:a", max_stale=0.0) or {})["name"] == "due"
+        assert (await ours.flush()).clean and places.row(OREGON, "oregon:a") is None
+        assert places.row(SEOUL, "seoul:a") == "due"
+
+
+async def test_a_flusher_works_for_all_homes(places: Places) -> None:
+    """Also from a region that is far from one; or for those that it is told."""
+    async with AsyncRegionKit(places.topology, local=SEOUL) as kit:
+        cache = homed(kit, max_age=0.2)
+        await kit.create_tables()
+        async with cache.flusher(drain=5.0):
+            for home in (SEOUL, OREGON):
+                await cache.put(f"{home}:f", {"id": f"{home}:f", "name": home})
+            for _ in range(200):
+                if all(places.row(home, f"{home}:f") == home for home in (SEOUL, OREGON)):
+                    break
+                await asleep(0.05)
+            else:
+                pytest.fail("not written")
+        async with cache.flusher(homes=[OREGON]):
+            for home in (SEOUL, OREGON):
+                await cache.put(f"{home}:f", {"id": f"{home}:f", "name": "again"})
+        assert (places.row(SEOUL, "seoul:f"), places.row(OREGON, "oregon:f")) == (SEOUL, "again")
+        with pytest.raises(UsageError, match="no home 'mars'"):
+            cache.flusher(homes=["mars"])
+
+
+async def test_a_home_that_is_away_stops_only_its_keys(places: Places, servers: dict[str, Any]) -> None:
+    """Its server is dead when the flusher starts: the other home is flushed, and this one when it is back."""
+    async with AsyncRegionKit(places.topology, local=SEOUL) as kit:
+        cache = homed(kit, max_age=0.2)
+        await kit.create_tables()
+        await cache.put("oregon:d", {"id": "oregon:d", "name": "one"})
+        assert (await cache.flush()).clean
+        servers[OREGON].primary.stop()
+        async with cache.flusher(drain=5.0):
+            await cache.put("seoul:d", {"id": "seoul:d", "name": "one"})
+            with pytest.raises(CacheError):
+                await cache.put("oregon:d", {"id": "oregon:d", "name": "two"})
+            with pytest.raises(CacheError):
+                await cache.flush(timeout=1.0)
+            assert places.row(SEOUL, "seoul:d") == "one"
+            servers[OREGON].primary.start()
+            for _ in range(100):
+                try:
+                    await cache.put("oregon:d", {"id": "oregon:d", "name": "three"})
+                    break
+                except CacheError:
+                    await asleep(0.1)
+            for _ in range(200):
+                if places.row(OREGON, "oregon:d") == "three":
+                    break
+                await asleep(0.05)
+            else:
+                pytest.fail("not written")
+        for server in servers.values():
+            server.primary.stop()
+        with pytest.raises(CacheError):
+            await cache.flusher(drain=0.0).start()
+
+
+async def test_partitions_of_one_region_share_a_server(data_path: Path, servers: dict[str, Any]) -> None:
+    """Their buffers do not meet: each has a name of its own, and its rows go to its database."""
+    places = Places(data_path, {SEOUL: servers[SEOUL]}, together=True)
+    async with AsyncRegionKit(places.topology, local=SEOUL) as kit:
+        cache = homed(kit)
+        await kit.create_tables()
+        keys = {home: f"p-{home}:x" for home in (SEOUL, OREGON)}
+        for home, key in keys.items():
+            await cache.put(key, {"id": key, "name": home})
+        assert (await cache.by_home[f"p-{OREGON}"].flush()).clean
+        assert places.row(OREGON, keys[OREGON]) == OREGON and places.row(SEOUL, keys[SEOUL]) is None
+        assert (await cache.flush()).clean and places.row(SEOUL, keys[SEOUL]) == SEOUL
+        told = cache.explain()
+        assert told.cache == "carts" and any(homed_name("carts", f"p-{OREGON}") in promise for promise in told.promises)
+        assert cache.status()["loads"] >= 0 and "carts" in kit.status().to_dict()["caches"]
+
+
+async def appended(db: Any, changes: list[Change]) -> None:
+    """The sink of log mode: each name behind those before."""
+    for change in changes:
+        said = {"id": change.key, "name": change.value["name"]}  # type: ignore[index]
+        add = "ON CONFLICT (id) DO UPDATE SET name = carts.name || excluded.name"
+        await db.execute(text(f"INSERT INTO carts (id, name) VALUES (:id, :name) {add}"), said)
+
+
+async def test_other_sinks(places: Places) -> None:
+    """A log is of each home; a function of the application's is given the keys of one home at a time."""
+    async with AsyncRegionKit(places.topology, local=SEOUL) as kit:
+        log = homed(kit, AsyncSqlLogSink(kit, appended, store="carts"), coalesce=False)
+        await kit.create_tables()
+        for name in "ab":
+            for home in (SEOUL, OREGON):
+                await log.put(f"{home}:l", {"name": name})
+        assert (await log.flush()).clean
+        assert [places.row(home, f"{home}:l") for home in (SEOUL, OREGON)] == ["ab", "ab"]
+        given: list[set[str]] = []
+
+        def take(changes: list[Change]) -> None:
+            given.append({str(change.key).partition(":")[0] for change in changes})
+
+        epochs = iter(range(1, 100))
+        sink = AsyncCallSink(take, lambda key: None, epochs=lambda cache, above: above + next(epochs))
+        called = homed(kit, sink, "called")
+        for home in (SEOUL, OREGON):
+            for n in range(3):
+                await called.put(f"{home}:{n}", {"n": n})
+        assert (await called.flush()).clean
+        assert sorted(map(sorted, given)) == [[OREGON], [SEOUL]]
+
+
+class OwnSink:
+    """A sink of the application's that knows nothing of homes."""
+
+    async def load(self, key: Any, owner: bool = False) -> Loaded[Any] | None:
+        return None
+
+    async def flush(self, cache: str, epoch: int, changes: Any) -> Any:
+        return []
+
+    async def raise_epoch(self, cache: str, above: int) -> int:
+        return above + 1
+
+
+async def test_what_is_refused(places: Places) -> None:
+    """A key without a home; a sink that cannot be divided; a name that is too long; home=."""
+    async with AsyncRegionKit(places.topology, local=SEOUL) as kit:
+        cache = homed(kit)
+        await kit.create_tables()
+        for key in ("mars:x", "nothing"):
+            with pytest.raises(UnknownHome):
+                await cache.put(key, {"id": key, "name": "x"})
+        with pytest.raises(ConfigurationError, match="partition="):
+            await cache.put(5, {"id": "5", "name": "x"})
+        with pytest.raises(ConfigurationError, match="several homes"):
+            homed(kit, OwnSink(), "own")
+        with pytest.raises(ConfigurationError, match="at most 17"):
+            homed(kit, name="a_name_of_18_chars")
+        strategy = WriteBack(sink=AsyncSqlSink(kit, TABLE, store="carts"), durability="memory", ttl=300)
+        with pytest.raises(ConfigurationError, match="home="):
+            kit.cache("other", dict, store="carts", strategy=strategy, tiers=[Shared("cache")], home=SEOUL)
+        with pytest.raises(ConfigurationError, match="already exists"):
+            homed(kit)
+        await cache.close()
+        assert cache.closed
+        async with homed(kit) as again:
+            await seen(kit)
+            await again.put("seoul:y", {"id": "seoul:y", "name": "y"})
