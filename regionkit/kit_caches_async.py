@@ -104,7 +104,7 @@ class AsyncCaches:
             clock=self._clock,
             spreads=len(topology.regions) > 1,
             shared_at=lambda part, tier: self._shared_at(
-                topology, stores, tier, homes.region_of(part) if buffers and homes is not None else region
+                topology, stores, tier, _home_of(store, part) if buffers and homes is not None else region
             ),
             homes=homes,
             **given,  # type: ignore[arg-type]
@@ -252,6 +252,14 @@ class AsyncMakesCaches:
         return self._caches.make(
             self._topology, self._all, backing, lambda: self._all.get(backing.name), name, kind, options
         )
+
+
+def _home_of(store: Store, part: str) -> str:
+    """The region where a part of a store has its primary, as configured."""
+    for shard in store.strategy.shards(store.endpoints):
+        if part in (shard.name, *shard.partitions):
+            return shard.endpoints[0].region
+    raise ConfigurationError(f"store {store.name!r} has no partition {part!r}.", fix="create the cache again.")
 
 
 def _tiers(described: CacheTiers) -> list[Local | Shared | Memcached]:

@@ -51,10 +51,6 @@ class Homes:
             fix="close it, and make a new one.",
         )
 
-    def region_of(self, part: str) -> str:
-        """Where the primary of a part stands, as configured."""
-        return self._shard(part).state.shard.endpoints[0].region
-
     def regions_of(self, part: str) -> frozenset[str]:
         """Where copies of a part stand."""
         return frozenset(endpoint.region for endpoint in self._shard(part).state.shard.endpoints)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import BigInteger, Column, MetaData, String, Table, select, text
+from fix_rig_partitions import HOMES
+from sqlalchemy import BigInteger, Column, MetaData, String, Table, create_engine, select, text
 from waiting import seen
 
 from regionkit import (
@@ -23,7 +24,17 @@ from regionkit import (
     Topology,
     WritePartitioning,
 )
-from regionkit.caching import CallSink, Change, Loaded, Local, Shared, SqlLogSink, SqlSink, WriteBack
+from regionkit.caching import (
+    CallSink,
+    Change,
+    Loaded,
+    Local,
+    MongoSink,
+    Shared,
+    SqlLogSink,
+    SqlSink,
+    WriteBack,
+)
 from regionkit.caching.back.homed import HomedCache, homed_name
 from regionkit.core.concurrency import sleep
 from regionkit.errors import CacheError, ConfigurationError, UnknownHome, UsageError
@@ -276,3 +287,40 @@ def test_what_is_refused(places: Places) -> None:
         with homed(kit) as again:
             seen(kit)
             again.put("seoul:y", {"id": "seoul:y", "name": "y"})
+
+
+@pytest.mark.parametrize("server", ["postgresql", "mariadb", "mysql", "mongo"])
+def test_on_each_server(server: str, request: pytest.FixtureRequest, servers: dict[str, Any]) -> None:
+    """Put far from the key's home, flushed from anywhere, loaded, deleted: the rows of each home stand there."""
+    rig: Any = request.getfixturevalue(f"{server}_partition_rig")
+    described = rig.topology(Intrinsic("^(?P<region>[a-z0-9-]+):"))
+    regions = dict(zip(HOMES, servers.values(), strict=True))
+    places = [Endpoint(home, Role.PRIMARY, redis.primary.url) for home, redis in regions.items()]
+    shared = RedisStore("cache", endpoints=places, strategy=WritePartitioning(Intrinsic("^(?P<region>[a-z]+):")))
+    topology = Topology(
+        described.namespace, regions=described.regions, stores=[*described.stores, shared], control="orders"
+    )
+    with RegionKit(topology, local=HOMES[1]) as kit:
+        if server == "mongo":
+            sink: Any = MongoSink(kit, "carts", store="carts")
+        else:
+            for owner, _ in rig.urls.values():
+                engine = create_engine(owner)
+                TABLE.create(engine)
+                engine.dispose()
+            sink = SqlSink(kit, TABLE, store="carts")
+        kit.create_tables()
+        cache = homed(kit, sink)
+        kit.create_tables()
+        keys = [f"{home}:{n}" for home in HOMES for n in range(3)]
+        for key in keys:
+            cache.put(key, {"id": key, "name": "one"} if server != "mongo" else {"name": "one"})
+        assert (cache.by_home[HOMES[0]].flush(timeout=30.0)).clean
+        assert sorted(cache.dirty()) == sorted(key for key in keys if key.startswith(HOMES[1]))
+        assert (cache.flush(timeout=30.0)).clean
+        loaded = [cache.get(key, refresh=True) for key in keys]
+        assert [(one or {})["name"] for one in loaded] == ["one"] * 6
+        for key in keys:
+            cache.delete(key)
+        assert (cache.flush(timeout=30.0)).clean
+        assert [cache.get(key, refresh=True) for key in keys] == [None] * 6

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import BigInteger, Column, MetaData, String, Table, select, text
+from fix_rig_partitions import HOMES
+from sqlalchemy import BigInteger, Column, MetaData, String, Table, create_engine, select, text
 from waiting_async import seen
 
 from regionkit import (
@@ -22,7 +23,17 @@ from regionkit import (
     Topology,
     WritePartitioning,
 )
-from regionkit.caching import AsyncCallSink, AsyncSqlLogSink, AsyncSqlSink, Change, Loaded, Local, Shared, WriteBack
+from regionkit.caching import (
+    AsyncCallSink,
+    AsyncMongoSink,
+    AsyncSqlLogSink,
+    AsyncSqlSink,
+    Change,
+    Loaded,
+    Local,
+    Shared,
+    WriteBack,
+)
 from regionkit.caching.back.homed_async import AsyncHomedCache, homed_name
 from regionkit.core.concurrency_async import asleep
 from regionkit.errors import CacheError, ConfigurationError, UnknownHome, UsageError
@@ -275,3 +286,40 @@ async def test_what_is_refused(places: Places) -> None:
         async with homed(kit) as again:
             await seen(kit)
             await again.put("seoul:y", {"id": "seoul:y", "name": "y"})
+
+
+@pytest.mark.parametrize("server", ["postgresql", "mariadb", "mysql", "mongo"])
+async def test_on_each_server(server: str, request: pytest.FixtureRequest, servers: dict[str, Any]) -> None:
+    """Put far from the key's home, flushed from anywhere, loaded, deleted: the rows of each home stand there."""
+    rig: Any = request.getfixturevalue(f"{server}_partition_rig")
+    described = rig.topology(Intrinsic("^(?P<region>[a-z0-9-]+):"))
+    regions = dict(zip(HOMES, servers.values(), strict=True))
+    places = [Endpoint(home, Role.PRIMARY, redis.primary.url) for home, redis in regions.items()]
+    shared = RedisStore("cache", endpoints=places, strategy=WritePartitioning(Intrinsic("^(?P<region>[a-z]+):")))
+    topology = Topology(
+        described.namespace, regions=described.regions, stores=[*described.stores, shared], control="orders"
+    )
+    async with AsyncRegionKit(topology, local=HOMES[1]) as kit:
+        if server == "mongo":
+            sink: Any = AsyncMongoSink(kit, "carts", store="carts")
+        else:
+            for owner, _ in rig.urls.values():
+                engine = create_engine(owner)
+                TABLE.create(engine)
+                engine.dispose()
+            sink = AsyncSqlSink(kit, TABLE, store="carts")
+        await kit.create_tables()
+        cache = homed(kit, sink)
+        await kit.create_tables()
+        keys = [f"{home}:{n}" for home in HOMES for n in range(3)]
+        for key in keys:
+            await cache.put(key, {"id": key, "name": "one"} if server != "mongo" else {"name": "one"})
+        assert (await cache.by_home[HOMES[0]].flush(timeout=30.0)).clean
+        assert sorted(await cache.dirty()) == sorted(key for key in keys if key.startswith(HOMES[1]))
+        assert (await cache.flush(timeout=30.0)).clean
+        loaded = [await cache.get(key, refresh=True) for key in keys]
+        assert [(one or {})["name"] for one in loaded] == ["one"] * 6
+        for key in keys:
+            await cache.delete(key)
+        assert (await cache.flush(timeout=30.0)).clean
+        assert [await cache.get(key, refresh=True) for key in keys] == [None] * 6
