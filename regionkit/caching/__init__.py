@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from regionkit.core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from regionkit.caching.back.homed import HomedCache
-    from regionkit.caching.back.homed_async import AsyncHomedCache
     from regionkit.caching.back.receipt import BufferState, Flushed, Parked, Receipt
     from regionkit.caching.back.refusals import SinkDown, SinkRefused
     from regionkit.caching.back.rules import Change, Verdict
@@ -27,6 +25,8 @@ if TYPE_CHECKING:
     from regionkit.caching.decorators import Cached, CachedMethod, cached, cached_method
     from regionkit.caching.decorators_async import AsyncCached, AsyncCachedMethod, async_cached, async_cached_method
     from regionkit.caching.explanation import CacheExplanation
+    from regionkit.caching.homed import HomedCache
+    from regionkit.caching.homed_async import AsyncHomedCache
     from regionkit.caching.journals import FileJournal, SqlJournal
     from regionkit.caching.lookup import Lookup
     from regionkit.caching.strategies import TTL, UNCHANGED, Lazy, Loaded, NoStore, Unchanged, WriteBack, WriteThrough
@@ -86,8 +86,8 @@ __getattr__, __dir__ = lazy_names(
         "AsyncCache": "cache_async",
         **{f"{kind}Sink": f"back.sinks.{kind.lower()}" for kind in ("Call", "Cassandra", "Mongo", "Sql")},
         **{f"Async{kind}Sink": f"back.sinks.{kind.lower()}_async" for kind in ("Call", "Cassandra", "Mongo", "Sql")},
-        "HomedCache": "back.homed",
-        "AsyncHomedCache": "back.homed_async",
+        "HomedCache": "homed",
+        "AsyncHomedCache": "homed_async",
         "SqlLogSink": "back.sinks.log_sql",
         "AsyncSqlLogSink": "back.sinks.log_sql_async",
         **dict.fromkeys(("Change", "Verdict"), "back.rules"),

@@ -103,7 +103,7 @@ def _homed(
     made: Callable[..., Any],
 ) -> Any:
     """A cache for each home, as one."""
-    from regionkit.caching.back.homed import HomedCache, homed_name  # it needs the driver of Redis
+    from regionkit.caching.homed import HomedCache, homed_name  # it needs the driver of Redis
 
     sink = strategy.sink
     if not can(sink, "at"):

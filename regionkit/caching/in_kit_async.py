@@ -102,7 +102,7 @@ def _homed(
     made: Callable[..., Any],
 ) -> Any:
     """A cache for each home, as one."""
-    from regionkit.caching.back.homed_async import AsyncHomedCache, homed_name  # it needs the driver of Redis
+    from regionkit.caching.homed_async import AsyncHomedCache, homed_name  # it needs the driver of Redis
 
     sink = strategy.sink
     if not can(sink, "at"):

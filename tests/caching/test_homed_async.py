@@ -34,7 +34,7 @@ from regionkit.caching import (
     Shared,
     WriteBack,
 )
-from regionkit.caching.back.homed_async import AsyncHomedCache, homed_name
+from regionkit.caching.homed_async import AsyncHomedCache, homed_name
 from regionkit.core.concurrency_async import asleep
 from regionkit.errors import CacheError, ConfigurationError, UnknownHome, UsageError
 

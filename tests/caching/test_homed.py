@@ -35,7 +35,7 @@ from regionkit.caching import (
     SqlSink,
     WriteBack,
 )
-from regionkit.caching.back.homed import HomedCache, homed_name
+from regionkit.caching.homed import HomedCache, homed_name
 from regionkit.core.concurrency import sleep
 from regionkit.errors import CacheError, ConfigurationError, UnknownHome, UsageError
 
