@@ -27,6 +27,7 @@ from regionkit import (
 from regionkit.caching import (
     CallSink,
     Change,
+    FileJournal,
     Loaded,
     Local,
     MongoSink,
@@ -215,6 +216,24 @@ def test_partitions_of_one_region_share_a_server(data_path: Path, servers: dict[
         told = cache.explain()
         assert told.cache == "carts" and any(homed_name("carts", f"p-{OREGON}") in promise for promise in told.promises)
         assert cache.status()["loads"] >= 0 and "carts" in kit.status().to_dict()["caches"]
+
+
+def test_a_journal_is_of_each_home(places: Places, servers: dict[str, Any], data_path: Path) -> None:
+    """Both servers lose what they had: what the journal of each home has reaches its rows."""
+    folder = data_path / "journal"
+    folder.mkdir()
+    with RegionKit(places.topology, local=SEOUL) as kit:
+        journal = FileJournal(folder, unsafe_place=True)
+        strategy = WriteBack(sink=SqlSink(kit, TABLE, store="carts"), durability="journal", journal=journal, ttl=300)
+        cache: Any = kit.cache("carts", dict, store="carts", strategy=strategy, tiers=[Shared("cache", timeout=2.0)])
+        kit.create_tables()
+        for home in (SEOUL, OREGON):
+            cache.put(f"{home}:j", {"id": f"{home}:j", "name": home})
+        for server in servers.values():
+            with server.primary.client() as client:
+                client.flushall()
+        assert (cache.flush(timeout=10.0)).clean
+        assert [places.row(home, f"{home}:j") for home in (SEOUL, OREGON)] == [SEOUL, OREGON]
 
 
 def appended(db: Any, changes: list[Change]) -> None:

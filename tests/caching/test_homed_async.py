@@ -29,6 +29,7 @@ from regionkit.caching import (
     AsyncSqlLogSink,
     AsyncSqlSink,
     Change,
+    FileJournal,
     Loaded,
     Local,
     Shared,
@@ -214,6 +215,26 @@ async def test_partitions_of_one_region_share_a_server(data_path: Path, servers:
         told = cache.explain()
         assert told.cache == "carts" and any(homed_name("carts", f"p-{OREGON}") in promise for promise in told.promises)
         assert cache.status()["loads"] >= 0 and "carts" in kit.status().to_dict()["caches"]
+
+
+async def test_a_journal_is_of_each_home(places: Places, servers: dict[str, Any], data_path: Path) -> None:
+    """Both servers lose what they had: what the journal of each home has reaches its rows."""
+    folder = data_path / "journal"
+    folder.mkdir()
+    async with AsyncRegionKit(places.topology, local=SEOUL) as kit:
+        journal = FileJournal(folder, unsafe_place=True)
+        strategy = WriteBack(
+            sink=AsyncSqlSink(kit, TABLE, store="carts"), durability="journal", journal=journal, ttl=300
+        )
+        cache: Any = kit.cache("carts", dict, store="carts", strategy=strategy, tiers=[Shared("cache", timeout=2.0)])
+        await kit.create_tables()
+        for home in (SEOUL, OREGON):
+            await cache.put(f"{home}:j", {"id": f"{home}:j", "name": home})
+        for server in servers.values():
+            with server.primary.client() as client:
+                client.flushall()
+        assert (await cache.flush(timeout=10.0)).clean
+        assert [places.row(home, f"{home}:j") for home in (SEOUL, OREGON)] == [SEOUL, OREGON]
 
 
 async def appended(db: Any, changes: list[Change]) -> None:
