@@ -1,9 +1,11 @@
 """Two-phase commit over two PostgreSQL servers, against two plain commits: what all-or-nothing costs.
 
 One INSERT into each. The plain commits are psycopg's own (BEGIN, INSERT, COMMIT: three trips each, one server after the
-other), and may tear. SQLAlchemy's two phases and zope's have no log: who dies between two COMMIT PREPARED leaves the second
-for ever. Servers flush (fsync); the SQL log stands on a third. The far rows have 20 ms between client and both databases, and
-a log in a file beside the client.
+other), and may tear. "By hand" is the floor: three messages of the fewest statements that two-phase commit with a log needs,
+sent by libpq, with no guard, no error handled, no recovery. What it takes over the plain commits no library can take less.
+SQLAlchemy's two phases and zope's have no log: who dies between two COMMIT PREPARED leaves the second for ever. Servers flush
+(fsync); the SQL log stands on a third. The far rows have 20 ms between client and both databases, and a log in a file beside
+the client. The last group has client and servers on one core: nothing of the client's work is hidden there.
 """
 
 from __future__ import annotations
@@ -21,10 +23,12 @@ from typing import Any
 
 import psycopg
 import sqlalchemy
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGconn
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from benchmarks.harness import Candidate, Report, Row, Settings, measure
+from benchmarks.harness import Candidate, Report, Row, Settings, measure, pin, pin_children
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
 from regionkit.testing import FaultProxy, servers
@@ -47,6 +51,11 @@ STATEMENTS = 2
 """Trips of the user's own statements."""
 SETTINGS = {"fsync": "on", "max_prepared_transactions": str(IN_DOUBT + 64)}
 INSERT = "INSERT INTO bench (id, item) VALUES ({}, 'tea')"
+TABLES = (
+    "CREATE TABLE bench (id BIGINT PRIMARY KEY, item TEXT)",
+    "CREATE TABLE hand_marker (gtrid TEXT PRIMARY KEY)",
+    "CREATE TABLE hand_log (gtrid TEXT PRIMARY KEY)",
+)
 
 
 class Bench:
@@ -95,6 +104,26 @@ class Bench:
             for connection in both:
                 connection.commit()
             kept.append(both)
+
+        return run
+
+    def by_hand(self) -> Callable[[], None]:
+        """The floor: the first database is the anchor, the second one is prepared."""
+        both = [psycopg.connect(_bare(url), autocommit=True) for url in self.urls]
+        for connection in both:
+            self._stack.callback(connection.close)
+        a, b = (connection.pgconn for connection in both)
+
+        def send(to: PGconn, message: str) -> None:
+            answer = to.exec_(message.encode())
+            assert answer.status == ExecStatus.COMMAND_OK, answer.error_message
+
+        def run() -> None:
+            number = next(self.ids)
+            work = f"BEGIN;{INSERT.format(number)};INSERT INTO hand_marker VALUES ('{number}')"
+            send(b, f"{work};PREPARE TRANSACTION 'hand {number}'")
+            send(a, f"{work};INSERT INTO hand_log VALUES ('{number}');COMMIT")
+            send(b, f"COMMIT PREPARED 'hand {number}'")
 
         return run
 
@@ -153,24 +182,32 @@ class Bench:
 def run(settings: Settings) -> Report:
     """All rows."""
     report = Report("transactions", "Two-phase commit, two PostgreSQL servers", settings)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     with ExitStack() as stack:
         nodes = [stack.enter_context(servers.postgresql(0, settings=SETTINGS)).primary for _ in range(3)]
         for node in nodes[:2]:
             with psycopg.connect(_bare(node.app_url)) as db:
-                db.execute("CREATE TABLE bench (id BIGINT PRIMARY KEY, item TEXT)")
+                for table in TABLES:
+                    db.execute(table)
         bench = Bench([node.app_url for node in nodes[:2]], nodes[2].app_url, stack)
         managers = {log: bench.manager(log) for log in MOST}
-        _near(report, bench, managers, settings)
+        _near(report, bench, managers, settings, f"cores: {cores}")
         _workers(report, bench, managers["file"], settings)
         _far(report, bench, settings, stack)
         _flushes(report, bench, [node.url for node in nodes])
         _recovery(report, managers["sql"])
+        if cores > 1:
+            pin_children(pin())
+            _near(report, bench, managers, settings, "cores: 1")
     return report
 
 
-def _near(report: Report, bench: Bench, managers: dict[str, TransactionManager], settings: Settings) -> None:
-    candidates = [Candidate("plain", bench.plain()), Candidate("twophase", bench.twophase())]
-    rows = [Row("SQLAlchemy twophase / plain", "twophase", "plain")]
+def _near(
+    report: Report, bench: Bench, managers: dict[str, TransactionManager], settings: Settings, where: str
+) -> None:
+    candidates = [Candidate(name, run()) for name, run in (("plain", bench.plain), ("hand", bench.by_hand))]
+    candidates.append(Candidate("twophase", bench.twophase()))
+    rows = [Row("by hand / plain", "hand", "plain"), Row("SQLAlchemy twophase / plain", "twophase", "plain")]
     if (zope := bench.zope()) is None:
         report.note("zope.sqlalchemy and transaction are not installed: no row of theirs.")
     else:
@@ -181,7 +218,8 @@ def _near(report: Report, bench: Bench, managers: dict[str, TransactionManager],
         rows.append(Row(f"Session path, {log} log / plain", f"session {log}", "plain"))
         rows.append(Row(f"Session path, {log} log / twophase", f"session {log}", "twophase"))
         rows.append(Row(f"fast lane, {log} log / plain", f"defer {log}", "plain", most=MOST[log]))
-    report.add(rows, measure(candidates, settings, NEAR), "loopback")
+    rows.append(Row("fast lane, anchor log / by hand", "defer anchor", "hand"))
+    report.add(rows, measure(candidates, settings, NEAR), where)
 
 
 def _workers(report: Report, bench: Bench, tm: TransactionManager, settings: Settings) -> None:

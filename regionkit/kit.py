@@ -196,7 +196,7 @@ class RegionKit(MakesCaches, ServesPillars, ReplacesTopology):
     def backing(self, store: str | Store) -> StoreBacking:
         """A store as the place where a pillar keeps its rows. See `regionkit.contract.backing`."""
         self._started()
-        return StoreBacking(lambda: self._store(store), self._topology.namespace)
+        return StoreBacking(self._found(store), self._topology.namespace)
 
     def _started(self) -> None:
         if self._closed or self._owner != owner():
@@ -229,8 +229,8 @@ class RegionKit(MakesCaches, ServesPillars, ReplacesTopology):
         self._inherited, self._gone = [*self._inherited, *self._gone], []
         self._monitor = Monitor(list(self._all.shards()))
 
-    def _found(self, store: str) -> Callable[[], RoutedStore | PartitionedStore]:
-        return lambda: self._store(store)
+    def _found(self, store: str | Store) -> Callable[[], RoutedStore | PartitionedStore]:
+        return lambda: self._store(store) if IS_ASYNC else self._used(store)  # a pillar may be the first after a fork
 
     def _used(self, store: str | Store) -> RoutedStore | PartitionedStore:
         """A store for a call of a session, which may have come here by a fork, or into another event loop."""

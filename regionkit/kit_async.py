@@ -197,7 +197,7 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars, AsyncReplacesTopology
     def backing(self, store: str | Store) -> AsyncStoreBacking:
         """A store as the place where a pillar keeps its rows. See `regionkit.contract.backing`."""
         self._started()
-        return AsyncStoreBacking(lambda: self._store(store), self._topology.namespace)
+        return AsyncStoreBacking(self._found(store), self._topology.namespace)
 
     def _started(self) -> None:
         if self._closed or self._owner != aowner():
@@ -230,8 +230,8 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars, AsyncReplacesTopology
         self._inherited, self._gone = [*self._inherited, *self._gone], []
         self._monitor = AsyncMonitor(list(self._all.shards()))
 
-    def _found(self, store: str) -> Callable[[], AsyncRoutedStore | AsyncPartitionedStore]:
-        return lambda: self._store(store)
+    def _found(self, store: str | Store) -> Callable[[], AsyncRoutedStore | AsyncPartitionedStore]:
+        return lambda: self._store(store) if IS_ASYNC else self._used(store)  # a pillar may be the first after a fork
 
     def _used(self, store: str | Store) -> AsyncRoutedStore | AsyncPartitionedStore:
         """A store for a call of a session, which may have come here by a fork, or into another event loop."""

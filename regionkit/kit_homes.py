@@ -74,7 +74,7 @@ class ServesPillars:
         """A store as the place where a pillar keeps its rows."""
         raise NotImplementedError
 
-    def _found(self, store: str) -> Callable[[], RoutedStore | PartitionedStore]:
+    def _found(self, store: str | Store) -> Callable[[], RoutedStore | PartitionedStore]:
         """Finds a store, as the topology has it then."""
         raise NotImplementedError
 

@@ -73,7 +73,7 @@ class AsyncServesPillars:
         """A store as the place where a pillar keeps its rows."""
         raise NotImplementedError
 
-    def _found(self, store: str) -> Callable[[], AsyncRoutedStore | AsyncPartitionedStore]:
+    def _found(self, store: str | Store) -> Callable[[], AsyncRoutedStore | AsyncPartitionedStore]:
         """Finds a store, as the topology has it then."""
         raise NotImplementedError
 

@@ -1,12 +1,40 @@
-"""A block belongs to the process that opened it: a child that is forked inside shares its sockets, and must not speak on them."""
+"""Connections belong to the process that made them: a forked child shares their sockets, and must not speak on them.
+
+1. A block belongs to the process that opened it. The child is refused.
+2. What keeps connections between blocks forgets them in the child before anything else runs there, without closing them. A
+   kit, which has more to renew, does so at its first use in the child.
+"""
 
 from __future__ import annotations
 
 import os
+import weakref
+from typing import Protocol
 
 from regionkit.errors import UsageError
 
-__all__ = ["inherited", "require_process"]
+__all__ = ["inherited", "renew_in_children", "require_process"]
+
+
+class _Renewable(Protocol):
+    def renew(self) -> None:
+        """After a fork: what is the parent's is not ours."""
+
+
+_KEPT: weakref.WeakSet[_Renewable] = weakref.WeakSet()
+
+
+def renew_in_children(kept: _Renewable) -> None:
+    """Call `kept.renew()` in each child that is forked from now on, as its first step. `kept` is not held on to."""
+    _KEPT.add(kept)
+
+
+def _renew() -> None:
+    for kept in list(_KEPT):
+        kept.renew()
+
+
+os.register_at_fork(after_in_child=_renew)
 
 
 def require_process(process: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from regionkit.contract.backing import Plain
 from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.endpoint import EndpointBackend
+from regionkit.contract.processes import renew_in_children
 from regionkit.contract.records import Records
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks
@@ -220,4 +221,5 @@ def plain_backing(plain: Plain) -> StoreBacking:
     shard, here = Shard("", (), (context.endpoint,)), context.endpoint.region
     state = StoreState(context.store, shard, {here: True}, here, context.profile, context.clock, hooks, breaks=False)
     store = RoutedStore(state, [plain.backend], context.profile, context.clock, hooks)
+    renew_in_children(store)
     return StoreBacking(lambda: store, context.namespace, store)

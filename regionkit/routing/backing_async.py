@@ -11,6 +11,7 @@ from typing import Any
 from regionkit.contract.backing_async import AsyncPlain
 from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.endpoint_async import AsyncEndpointBackend
+from regionkit.contract.processes import renew_in_children
 from regionkit.contract.records_async import AsyncRecords
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks
@@ -219,4 +220,5 @@ def async_plain_backing(plain: AsyncPlain) -> AsyncStoreBacking:
     shard, here = Shard("", (), (context.endpoint,)), context.endpoint.region
     state = StoreState(context.store, shard, {here: True}, here, context.profile, context.clock, hooks, breaks=False)
     store = AsyncRoutedStore(state, [plain.backend], context.profile, context.clock, hooks)
+    renew_in_children(store)
     return AsyncStoreBacking(lambda: store, context.namespace, store)

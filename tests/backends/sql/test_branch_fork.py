@@ -39,7 +39,6 @@ if pid == 0:
         os._exit(1)
     except UsageError:
         pass
-    endpoint.abandon()
     branch, third = backend()
     assert third != first
     branch.release()
