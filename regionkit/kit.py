@@ -20,7 +20,7 @@ from regionkit.facts.consistency import SESSION, Consistency
 from regionkit.facts.placement import Placement
 from regionkit.kit_caches import Caches, MakesCaches
 from regionkit.kit_homes import ServesPillars
-from regionkit.kit_replace import ReplacesTopology
+from regionkit.kit_replace import ReplacesTopology, check_topology
 from regionkit.kit_stores import Here, Stores
 from regionkit.operations import Operations
 from regionkit.routing.backing import StoreBacking
@@ -78,11 +78,7 @@ class RegionKit(MakesCaches, ServesPillars, ReplacesTopology):
         folder: str | Path | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        if not isinstance(topology, Topology):
-            raise ConfigurationError(
-                f"{shown(topology)} is not a topology.",
-                fix="pass a Topology; a TOML file is read by from_toml(path, local=...).",
-            )
+        check_topology(topology)
         if local is not None and not isinstance(local, str):
             raise ConfigurationError(f"local={shown(local)} is not a region.", fix="pass the name of one region.")
         self._local = local or os.environ.get("REGIONKIT_REGION", "")

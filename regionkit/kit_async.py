@@ -19,7 +19,7 @@ from regionkit.facts.consistency import SESSION, Consistency
 from regionkit.facts.placement import Placement
 from regionkit.kit_caches_async import AsyncCaches, AsyncMakesCaches
 from regionkit.kit_homes_async import AsyncServesPillars
-from regionkit.kit_replace_async import AsyncReplacesTopology
+from regionkit.kit_replace_async import AsyncReplacesTopology, check_topology
 from regionkit.kit_stores_async import AsyncStores, Here
 from regionkit.operations_async import AsyncOperations
 from regionkit.routing.backing_async import AsyncStoreBacking
@@ -77,11 +77,7 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars, AsyncReplacesTopology
         folder: str | Path | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        if not isinstance(topology, Topology):
-            raise ConfigurationError(
-                f"{shown(topology)} is not a topology.",
-                fix="pass a Topology; a TOML file is read by from_toml(path, local=...).",
-            )
+        check_topology(topology)
         if local is not None and not isinstance(local, str):
             raise ConfigurationError(f"local={shown(local)} is not a region.", fix="pass the name of one region.")
         self._local = local or os.environ.get("REGIONKIT_REGION", "")

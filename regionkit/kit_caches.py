@@ -14,6 +14,8 @@ from regionkit.kit_homes import Homes
 from regionkit.kit_stores import Stores
 from regionkit.routing.backing import StoreBacking
 from regionkit.topology import CacheTiers, Contextual, Role, Store, Topology, WritePartitioning
+from regionkit.topology.names import NAMESPACE
+from regionkit.topology.validation import check_name
 
 if TYPE_CHECKING:
     from regionkit.caching.cache import Cache
@@ -81,6 +83,7 @@ class Caches:
             ConfigurationError: a second cache of that name, a store without usable homes, or a tier that cannot be used.
             ResidencyViolation: the store's data may not be in this region.
         """
+        check_name("name of a cache", name, NAMESPACE)
         store = topology.store(backing.name)
         if name in self.by_name and not self.by_name[name].closed:
             raise ConfigurationError(

@@ -13,6 +13,8 @@ from regionkit.kit_homes_async import AsyncHomes
 from regionkit.kit_stores_async import AsyncStores
 from regionkit.routing.backing_async import AsyncStoreBacking
 from regionkit.topology import CacheTiers, Contextual, Role, Store, Topology, WritePartitioning
+from regionkit.topology.names import NAMESPACE
+from regionkit.topology.validation import check_name
 
 if TYPE_CHECKING:
     from regionkit.caching.cache_async import AsyncCache
@@ -80,6 +82,7 @@ class AsyncCaches:
             ConfigurationError: a second cache of that name, a store without usable homes, or a tier that cannot be used.
             ResidencyViolation: the store's data may not be in this region.
         """
+        check_name("name of a cache", name, NAMESPACE)
         store = topology.store(backing.name)
         if name in self.by_name and not self.by_name[name].closed:
             raise ConfigurationError(

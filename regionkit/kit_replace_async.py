@@ -12,12 +12,27 @@ from __future__ import annotations
 
 import threading
 
+from regionkit.core.given import shown
 from regionkit.errors import ConfigurationError, UsageError
 from regionkit.kit_stores_async import AsyncStores
 from regionkit.routing.monitor_async import AsyncMonitor
 from regionkit.topology import Topology
 
-__all__ = ["AsyncReplacesTopology", "Gone"]
+__all__ = ["AsyncReplacesTopology", "Gone", "check_topology"]
+
+
+def check_topology(given: object) -> None:
+    """Refuse what is none.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    if not isinstance(given, Topology):
+        raise ConfigurationError(
+            f"{shown(given)} is not a topology.",
+            fix="pass a Topology; a TOML file is read by from_toml(path, local=...).",
+        )
+
 
 Gone = tuple[AsyncMonitor, AsyncStores, AsyncStores]
 """A monitor and stores that were replaced, and the stores that they were replaced by."""
@@ -46,9 +61,10 @@ class AsyncReplacesTopology:
         they have written.
 
         Raises:
-            ConfigurationError: the new topology lacks the local region, or has another namespace.
+            ConfigurationError: it is none; the new topology lacks the local region, or has another namespace.
             UsageError: the kit is closed.
         """
+        check_topology(topology)
         if topology.namespace != self._topology.namespace:
             raise ConfigurationError(
                 "the namespace of a running kit cannot change.",

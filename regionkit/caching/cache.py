@@ -34,7 +34,7 @@ from regionkit.caching.parts import Call, Parts
 from regionkit.caching.sampler import Sampler
 from regionkit.caching.shaping import Shaper
 from regionkit.caching.source import PlainSource, Source
-from regionkit.caching.strategies import TTL, Lazy, Strategy, WriteThrough
+from regionkit.caching.strategies import Strategy, WriteThrough, check_strategy
 from regionkit.caching.tail import Tail
 from regionkit.caching.telling import Teller
 from regionkit.caching.tier import Tier
@@ -133,8 +133,7 @@ class Cache(CacheChanges[V]):
         made: Made | None = None,
     ) -> None:
         checked_name(name, namespace)
-        if not isinstance(strategy, TTL | Lazy):
-            raise ConfigurationError(f"{strategy!r} is not a strategy.", fix="use TTL, Lazy, WriteThrough, WriteBack.")
+        check_strategy(strategy)
         local, shared = checked_tiers(tiers, strategy)
         self.name = name
         self.strategy = strategy

@@ -33,7 +33,7 @@ from regionkit.caching.parts_async import Call, Parts
 from regionkit.caching.sampler_async import AsyncSampler
 from regionkit.caching.shaping import Shaper
 from regionkit.caching.source_async import AsyncPlainSource, AsyncSource
-from regionkit.caching.strategies import TTL, Lazy, Strategy, WriteThrough
+from regionkit.caching.strategies import Strategy, WriteThrough, check_strategy
 from regionkit.caching.tail_async import AsyncTail
 from regionkit.caching.telling_async import AsyncTeller
 from regionkit.caching.tier_async import AsyncTier
@@ -132,8 +132,7 @@ class AsyncCache(AsyncCacheChanges[V]):
         made: AsyncMade | None = None,
     ) -> None:
         checked_name(name, namespace)
-        if not isinstance(strategy, TTL | Lazy):
-            raise ConfigurationError(f"{strategy!r} is not a strategy.", fix="use TTL, Lazy, WriteThrough, WriteBack.")
+        check_strategy(strategy)
         local, shared = checked_tiers(tiers, strategy)
         self.name = name
         self.strategy = strategy

@@ -18,7 +18,7 @@ from regionkit.caching.keys import scope_of
 from regionkit.caching.making import Made
 from regionkit.caching.source import Source
 from regionkit.caching.store_source import StoreSource
-from regionkit.caching.strategies import Strategy, WriteBack, load_at_most
+from regionkit.caching.strategies import Strategy, WriteBack, check_strategy, load_at_most
 from regionkit.caching.tiers import Local, Memcached, Shared
 from regionkit.contract.backing import Backing
 from regionkit.core.clock import Clock
@@ -59,6 +59,7 @@ def made_in_kit(
     Raises:
         ConfigurationError: WriteBack with a sink that writes past the kit, or that cannot be divided by homes.
     """
+    check_strategy(strategy)
     timeout = load_at_most(strategy)
     scope = scope_of(backing.namespace, name, tenant)
     parts: Mapping[str, Backing] = {"": backing} if homes is None else homes.parts

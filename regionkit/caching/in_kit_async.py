@@ -17,7 +17,7 @@ from regionkit.caching.keys import scope_of
 from regionkit.caching.making_async import AsyncMade
 from regionkit.caching.source_async import AsyncSource
 from regionkit.caching.store_source_async import AsyncStoreSource
-from regionkit.caching.strategies import Strategy, WriteBack, load_at_most
+from regionkit.caching.strategies import Strategy, WriteBack, check_strategy, load_at_most
 from regionkit.caching.tiers import Local, Memcached, Shared
 from regionkit.contract.backing_async import AsyncBacking
 from regionkit.core.clock import Clock
@@ -58,6 +58,7 @@ def made_in_kit(
     Raises:
         ConfigurationError: WriteBack with a sink that writes past the kit, or that cannot be divided by homes.
     """
+    check_strategy(strategy)
     timeout = load_at_most(strategy)
     scope = scope_of(backing.namespace, name, tenant)
     parts: Mapping[str, AsyncBacking] = {"": backing} if homes is None else homes.parts

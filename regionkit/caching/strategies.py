@@ -43,6 +43,7 @@ __all__ = [
     "Unchanged",
     "WriteBack",
     "WriteThrough",
+    "check_strategy",
     "check_verb",
     "load_at_most",
     "takes",
@@ -373,6 +374,16 @@ def takes_these(call: Callable[..., Any], *arguments: Any, **named: Any) -> bool
     except TypeError:
         return False
     return True
+
+
+def check_strategy(given: object) -> None:
+    """Refuse what is none.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    if not isinstance(given, TTL | Lazy):
+        raise ConfigurationError(f"{shown(given)} is not a strategy.", fix="use TTL, Lazy, WriteThrough, WriteBack.")
 
 
 def _check_times(strategy: Any, *names: str) -> None:

@@ -13,7 +13,7 @@ from inspect import getattr_static
 from typing import Any
 
 from regionkit.core.storable import storable
-from regionkit.errors import ConfigurationError, RegionKitError
+from regionkit.errors import ConfigurationError, RegionKitError, UsageError
 
 __all__ = [
     "MOST",
@@ -25,6 +25,7 @@ __all__ = [
     "check_seconds",
     "check_text",
     "is_number",
+    "require_call",
     "shown",
 ]
 
@@ -91,14 +92,24 @@ def check_call(name: str, given: object) -> None:
         raise ConfigurationError(f"{name}={shown(given)} is not a function.", fix="pass a function.")
 
 
-def check_text(name: str, given: object, longest: int) -> None:
+def require_call(name: str, given: object) -> None:
+    """Refuse what cannot be called.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if not callable(given):
+        raise UsageError(f"{name}={shown(given)} is not a function.", fix="pass a function.")
+
+
+def check_text(name: str, given: object, longest: int, error: type[RegionKitError] = ConfigurationError) -> None:
     """Refuse what is no text of 1 to `longest` bytes that every server keeps.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: it is none; or `error`.
     """
     if not isinstance(given, str) or storable(given) != given or not 0 < len(given.encode()) <= longest:
-        raise ConfigurationError(
+        raise error(
             f"{name}={shown(given)} is not usable.",
             fix=f"give a text of 1 to {longest} bytes, without NUL.",
         )

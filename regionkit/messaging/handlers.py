@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, Literal
 
+from regionkit.core.storable import storable
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.envelope import LONGEST_TYPE
 
@@ -96,7 +97,8 @@ class Handlers:
         Raises:
             ConfigurationError: it cannot work, or not beside those that are there.
         """
-        if not isinstance(handler.type, str) or not 0 < len(handler.type) <= LONGEST_TYPE:
+        known = isinstance(handler.type, str) and storable(handler.type) == handler.type
+        if not known or not 0 < len(handler.type) <= LONGEST_TYPE:
             raise ConfigurationError(
                 f"{handler.type!r} is not a message type.", fix=f'write a text of 1 to {LONGEST_TYPE}: "order.placed".'
             )

@@ -33,7 +33,7 @@ from regionkit.errors import ConfigurationError, MessagingError, TransactionRoll
 from regionkit.messaging.case import Case
 from regionkit.messaging.cipher import Cipher
 from regionkit.messaging.envelope import Malformed, decode, encode, payload_of
-from regionkit.messaging.hospital_asking import asked, limited, pause_of
+from regionkit.messaging.hospital_asking import asked, case_id, limited, needed, pause_of
 from regionkit.messaging.hospital_reads import HospitalReads
 from regionkit.messaging.hospital_rules import (
     Change,
@@ -157,7 +157,7 @@ class Hospital(HospitalReads):
             dry_run: count, and change nothing.
         """
         most, pause = limited(max, MOST_RETRIED), pause_of(rate)
-        found = asked(status="admitted", group=group, consumer=consumer)
+        found = asked(status="admitted", group=needed("group", group), consumer=consumer)
         size: int = self.rows.group_size(found, self.deadline())
         if dry_run:
             return GroupRetry(min(size, most), size - min(size, most))
@@ -242,7 +242,7 @@ class Hospital(HospitalReads):
             NotPossible: its case is running.
             UsageError: it is parked at several consumers, and none is named.
         """
-        found = asked(status="open", key=key, consumer=consumer) | {"parks": True}
+        found = asked(status="open", key=needed("key", key), consumer=consumer) | {"parks": True}
 
         def work(unit: Any) -> list[Released]:
             made = []
@@ -287,14 +287,14 @@ class Hospital(HospitalReads):
         why = f"to {to.name}" + (f": {reason}" if reason else "")
 
         def begin(unit: Any) -> Case:
-            case, now = self.rows.locked(unit, id), self.rows.now(unit)
+            case, now = self.rows.locked(unit, case_id(id)), self.rows.now(unit)
             check(case, "redirect", now)
             admitted: Case = msgspec.structs.replace(case, status="admitted", due_at=None, changed_at=now)
             self.rows.change(unit, case, admitted, "redirecting", self._who, why)
             return admitted
 
         def end(unit: Any) -> Case:
-            still, now = self.rows.locked(unit, id), self.rows.now(unit)
+            still, now = self.rows.locked(unit, case_id(id)), self.rows.now(unit)
             if (still.status, still.attempts, still.body) != ("admitted", admitted.attempts, admitted.body):
                 raise NotPossible(
                     f"case {id} was changed while its message was published to {to.name!r}.",
@@ -329,7 +329,7 @@ class Hospital(HospitalReads):
 
     def _change(self, id: str, what: Change, told: str, reason: str, changed: Any, dry_run: bool) -> CaseLine:
         def work(unit: Any) -> Case:
-            case, now = self.rows.locked(unit, id), self.rows.now(unit)
+            case, now = self.rows.locked(unit, case_id(id)), self.rows.now(unit)
             check(case, what, now)
             after: Case = changed(case, now)
             if not dry_run:

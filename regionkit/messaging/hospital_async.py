@@ -32,7 +32,7 @@ from regionkit.errors import ConfigurationError, MessagingError, TransactionRoll
 from regionkit.messaging.case import Case
 from regionkit.messaging.cipher import Cipher
 from regionkit.messaging.envelope import Malformed, decode, encode, payload_of
-from regionkit.messaging.hospital_asking import asked, limited, pause_of
+from regionkit.messaging.hospital_asking import asked, case_id, limited, needed, pause_of
 from regionkit.messaging.hospital_reads_async import AsyncHospitalReads
 from regionkit.messaging.hospital_rules import (
     Change,
@@ -156,7 +156,7 @@ class AsyncHospital(AsyncHospitalReads):
             dry_run: count, and change nothing.
         """
         most, pause = limited(max, MOST_RETRIED), pause_of(rate)
-        found = asked(status="admitted", group=group, consumer=consumer)
+        found = asked(status="admitted", group=needed("group", group), consumer=consumer)
         size: int = await self.rows.group_size(found, self.deadline())
         if dry_run:
             return GroupRetry(min(size, most), size - min(size, most))
@@ -241,7 +241,7 @@ class AsyncHospital(AsyncHospitalReads):
             NotPossible: its case is running.
             UsageError: it is parked at several consumers, and none is named.
         """
-        found = asked(status="open", key=key, consumer=consumer) | {"parks": True}
+        found = asked(status="open", key=needed("key", key), consumer=consumer) | {"parks": True}
 
         async def work(unit: Any) -> list[Released]:
             made = []
@@ -286,14 +286,14 @@ class AsyncHospital(AsyncHospitalReads):
         why = f"to {to.name}" + (f": {reason}" if reason else "")
 
         async def begin(unit: Any) -> Case:
-            case, now = await self.rows.locked(unit, id), await self.rows.now(unit)
+            case, now = await self.rows.locked(unit, case_id(id)), await self.rows.now(unit)
             check(case, "redirect", now)
             admitted: Case = msgspec.structs.replace(case, status="admitted", due_at=None, changed_at=now)
             await self.rows.change(unit, case, admitted, "redirecting", self._who, why)
             return admitted
 
         async def end(unit: Any) -> Case:
-            still, now = await self.rows.locked(unit, id), await self.rows.now(unit)
+            still, now = await self.rows.locked(unit, case_id(id)), await self.rows.now(unit)
             if (still.status, still.attempts, still.body) != ("admitted", admitted.attempts, admitted.body):
                 raise NotPossible(
                     f"case {id} was changed while its message was published to {to.name!r}.",
@@ -328,7 +328,7 @@ class AsyncHospital(AsyncHospitalReads):
 
     async def _change(self, id: str, what: Change, told: str, reason: str, changed: Any, dry_run: bool) -> CaseLine:
         async def work(unit: Any) -> Case:
-            case, now = await self.rows.locked(unit, id), await self.rows.now(unit)
+            case, now = await self.rows.locked(unit, case_id(id)), await self.rows.now(unit)
             check(case, what, now)
             after: Case = changed(case, now)
             if not dry_run:

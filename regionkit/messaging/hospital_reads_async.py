@@ -8,7 +8,7 @@ from typing import Any
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline
 from regionkit.core.given import MOST
-from regionkit.messaging.hospital_asking import asked, limited
+from regionkit.messaging.hospital_asking import asked, case_id, limited
 from regionkit.messaging.hospital_views import (
     CaseLine,
     Detail,
@@ -90,7 +90,7 @@ class AsyncHospitalReads:
         Raises:
             NoSuchCase: there is none of that id.
         """
-        case = await self.rows.case(id, self.deadline())
+        case = await self.rows.case(case_id(id), self.deadline())
         held, count = await self.rows.behind(case, MOST_SHOWN, self.deadline())
         trail = await self.rows.trail(id, MOST_SHOWN, self.deadline())
         return Detail(

@@ -23,7 +23,14 @@ from regionkit.core.given import check_text
 from regionkit.errors import ConfigurationError, UsageError
 from regionkit.facts.consistency import STRONG
 from regionkit.messaging.kept_tables import HOSPITAL, HOSPITAL_EVENT, OUTBOX
-from regionkit.messaging.outbox_event import LONGEST_REGION, OutboxCase, case_of, checked_destination, made
+from regionkit.messaging.outbox_event import (
+    LONGEST_REGION,
+    OutboxCase,
+    case_of,
+    checked_destination,
+    destinations_in,
+    made,
+)
 from regionkit.messaging.outbox_facts import OutboxReport
 from regionkit.messaging.outbox_rules import Event
 from regionkit.messaging.postgres_wake import PostgresWake
@@ -221,7 +228,7 @@ class Outbox:
     ) -> tuple[list[Event], bytes]:
         if to is None and self._router is not None:
             to = self._router.destinations_of(Routed(type, key, payload, headers or {}, self._region))
-        named = self.destinations[:1] if to is None else (to,) if isinstance(to, str) else tuple(dict.fromkeys(to))
+        named = self.destinations[:1] if to is None else destinations_in(to)
         unknown = [name for name in named if name not in self._stored]
         if unknown or not named:
             raise UsageError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,16 @@ from regionkit.errors import UsageError
 from regionkit.messaging.envelope import LARGEST_MESSAGE, LONGEST_TYPE, Envelope, Malformed, decode, encode, stored_key
 from regionkit.messaging.outbox_rules import Event
 
-__all__ = ["LONGEST_DELAY", "NUMBER_ROOM", "OutboxCase", "case_of", "checked_destination", "made"]
+__all__ = [
+    "LONGEST_DELAY",
+    "LONGEST_REGION",
+    "NUMBER_ROOM",
+    "OutboxCase",
+    "case_of",
+    "checked_destination",
+    "destinations_in",
+    "made",
+]
 
 NUMBER_ROOM = 256
 """Bytes by which an envelope grows when its number, times and lineage are filled in; measured: 140."""
@@ -61,6 +70,17 @@ def case_of(destination: bytes, id: str, body: Any, error: str, attempts: int, s
     except Malformed:
         type, key = "", None
     return OutboxCase(id, destination.decode("utf-8", "replace"), type, key, "refused", error, attempts, since)
+
+
+def destinations_in(to: Any) -> tuple[str, ...]:
+    """The destinations that `to=` names, each once.
+
+    Raises:
+        UsageError: it names none.
+    """
+    if not isinstance(to, str | Iterable):
+        raise _refused("to", to, "a destination, or several")
+    return (to,) if isinstance(to, str) else tuple(dict.fromkeys(to))
 
 
 def checked_destination(name: str) -> bytes:

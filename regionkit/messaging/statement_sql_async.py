@@ -13,8 +13,9 @@ from typing import Any
 
 from sqlalchemy import text
 
+from regionkit.core.given import check_text
 from regionkit.errors import ConfigurationError, UsageError
-from regionkit.messaging.envelope import Message
+from regionkit.messaging.envelope import LARGEST_MESSAGE, Message
 
 __all__ = ["AsyncSqlStatement"]
 
@@ -29,6 +30,7 @@ class AsyncSqlStatement:
     """One statement and its parameters. Immutable."""
 
     def __init__(self, sql: str) -> None:
+        check_text("sql", sql, LARGEST_MESSAGE)
         self.sql = sql.strip().rstrip(";").rstrip()
         if not _KIND.match(self.sql) or _RETURNING.search(self.sql) or ";" in self.sql:
             raise ConfigurationError(

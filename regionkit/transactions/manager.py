@@ -23,7 +23,7 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency import caller, sleep
 from regionkit.core.deadline import LONGEST_TIMEOUT, Deadline
 from regionkit.core.events import Hook
-from regionkit.core.given import can, check_seconds
+from regionkit.core.given import can, check_seconds, require_call
 from regionkit.core.retry import RetryPolicy
 from regionkit.errors import ConfigurationError, RegionKitError, UsageError
 from regionkit.topology.names import NAMESPACE
@@ -216,6 +216,7 @@ class TransactionManager:
                 connection are such attempts. TransactionInDoubt, HeuristicOutcome: never
                 run again.
         """
+        require_call("call", call)
         deadline, policy, tried = self._deadline(timeout), RetryPolicy(), 0
         while True:
             tried += 1

@@ -22,7 +22,7 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency_async import acaller, asleep
 from regionkit.core.deadline import LONGEST_TIMEOUT, Deadline
 from regionkit.core.events import Hook
-from regionkit.core.given import can, check_seconds
+from regionkit.core.given import can, check_seconds, require_call
 from regionkit.core.retry import RetryPolicy
 from regionkit.errors import ConfigurationError, RegionKitError, UsageError
 from regionkit.topology.names import NAMESPACE
@@ -217,6 +217,7 @@ class AsyncTransactionManager:
                 connection are such attempts. TransactionInDoubt, HeuristicOutcome: never
                 run again.
         """
+        require_call("call", call)
         deadline, policy, tried = self._deadline(timeout), RetryPolicy(), 0
         while True:
             tried += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
+from regionkit.core.given import check_text
 from regionkit.errors import UsageError
 from regionkit.transactions.ground import Ground
 from regionkit.transactions.members import Member
@@ -28,6 +29,10 @@ FILES_FIX = (
 )
 
 
+LONGEST_NAME = 200
+"""Bytes of what names a branch: a participant, or a store."""
+
+
 class Opening:
     """Of one transaction.
 
@@ -48,6 +53,7 @@ class Opening:
 
     def wanted(self, gtrid: str, name: str, key: str | None, deadline: Deadline, *, reading: bool) -> Member:
         """`member`; a writing one that its server did not open is lacking until it is asked for again and opens."""
+        check_text("name", name, LONGEST_NAME, UsageError)
         try:
             member = self.member(gtrid, name, key, deadline, reading=reading)
         except UsageError:

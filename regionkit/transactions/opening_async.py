@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
+from regionkit.core.given import check_text
 from regionkit.errors import UsageError
 from regionkit.transactions.ground_async import AsyncGround
 from regionkit.transactions.members_async import AsyncMember
@@ -27,6 +28,10 @@ FILES_FIX = (
 )
 
 
+LONGEST_NAME = 200
+"""Bytes of what names a branch: a participant, or a store."""
+
+
 class AsyncOpening:
     """Of one transaction.
 
@@ -47,6 +52,7 @@ class AsyncOpening:
 
     async def wanted(self, gtrid: str, name: str, key: str | None, deadline: Deadline, *, reading: bool) -> AsyncMember:
         """`member`; a writing one that its server did not open is lacking until it is asked for again and opens."""
+        check_text("name", name, LONGEST_NAME, UsageError)
         try:
             member = await self.member(gtrid, name, key, deadline, reading=reading)
         except UsageError:

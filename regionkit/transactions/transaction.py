@@ -21,9 +21,9 @@ from typing import Any, Literal
 
 from regionkit.contract.processes import require_process
 from regionkit.core.concurrency import caller, sleep
-from regionkit.core.deadline import LONGEST_TIMEOUT, Deadline
+from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
-from regionkit.core.given import check_seconds
+from regionkit.core.given import require_call
 from regionkit.errors import ConfigurationError, RegionKitError, UsageError
 from regionkit.transactions.coordinator import Coordinator
 from regionkit.transactions.endings import ABANDONED, error_of
@@ -133,6 +133,7 @@ class Transaction:
     def on_committed(self, call: Callable[[], Any]) -> None:
         """Call it once COMMIT is decided, in the coordinator's task (thread). What it raises is an event, and changes nothing."""
         self._require("used")
+        require_call("call", call)
         self._on_committed.append(call)
 
     def on_completed(self, call: Callable[[Outcome], Any]) -> None:
@@ -158,10 +159,9 @@ class Transaction:
         """Wait until every branch has ended, by whomever; False: not in time. Tells `outcome` anew where it was in doubt.
 
         Raises:
-            UsageError: `seconds` are no time.
+            ConfigurationError: `seconds` are no time, at most an hour.
             RegionUnavailable, DeadlineExceeded, OutcomeUnknown: the log or a participant was not reached.
         """
-        check_seconds("seconds", seconds, 0.0, LONGEST_TIMEOUT, UsageError)
         require_process(self._process)
         deadline = Deadline(self._ground.clock, seconds)
         if self._coordinator is None or not self._coordinator.ended.wait(deadline.remaining()):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pymongo
@@ -18,6 +19,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 import regionkit
 from regionkit import caching, messaging, transactions, web
+from regionkit.embedded import SqliteRegions
 from regionkit.errors import RegionKitError
 from regionkit.messaging import sources
 
@@ -208,3 +210,71 @@ def test_a_handle_that_does_not_fit_is_refused(name: str) -> None:
         with pytest.raises(RegionKitError):
             HANDLES[name](given)
             pytest.fail(f"{name} took {kind}")
+
+
+ODD: tuple[Any, ...] = (None, 5, 1.5, True, "\ud800", b"x", [], {}, object())
+
+
+def none_of(name: str, call: Callable[[Any], Any], *takes: type) -> None:
+    """Each is refused by an error of ours; those of a type in `takes` may be taken."""
+    for wrong in ODD:
+        try:
+            call(wrong)
+        except RegionKitError:
+            continue
+        if not isinstance(wrong, takes):
+            pytest.fail(f"{name} took {wrong!r}")
+
+
+def test_methods_of_a_kit_refuse_what_they_cannot_use(tmp_path: Path) -> None:
+    with SqliteRegions(tmp_path, store="shop", primary="us", replicas=["kr"]) as regions:
+        with regionkit.RegionKit(regions.topology, local="kr") as kit:
+            lazy = caching.Lazy(load=lambda key, store: 1, ttl=5)
+            none_of("replace", kit.replace)
+            none_of("cache, name", lambda given: kit.cache(given, int, store="shop", strategy=lazy))
+            none_of("cache, store", lambda given: kit.cache("prices", int, store=given, strategy=lazy))
+            none_of("cache, strategy", lambda given: kit.cache("prices", int, store="shop", strategy=given))
+            none_of("session, bookmark", lambda given: kit.session(bookmark=given), type(None), list, dict)
+            session = kit.session()
+            none_of("read", session.read)
+            none_of("write", session.write)
+            none_of("execute_write", lambda given: session.execute_write("shop", given))
+
+
+def test_methods_of_a_transaction_refuse_what_they_cannot_use(tmp_path: Path) -> None:
+    bank = create_engine(f"sqlite:///{tmp_path / 'bank.db'}")
+    log = transactions.SqlDecisionLog(bank)
+    with transactions.TransactionManager(namespace="shop", log=log, participants={"bank": bank}) as tm:
+        tm.create_tables()
+        with tm.begin() as tx:
+            none_of("session", tx.session)
+            none_of("defer, name", lambda given: tx.defer(given, "SELECT 1"))
+            none_of("on_committed", tx.on_committed)
+        none_of("run", tm.run)
+        none_of("recover", lambda given: tm.recover(timeout=given), int, float)
+    bank.dispose()
+
+
+def test_methods_of_messaging_refuse_what_they_cannot_use(tmp_path: Path) -> None:
+    shop = create_engine(f"sqlite:///{tmp_path / 'shop.db'}")
+    outbox, hospital, inbox = messaging.Outbox(shop), messaging.Hospital(shop), messaging.SqlInbox(shop)
+    for kept in (outbox, hospital, inbox):
+        kept.create_tables()
+    with shop.begin() as db:
+        none_of("publish, type", lambda given: outbox.publish(db, given, {}))
+        none_of("publish, to", lambda given: outbox.publish(db, "x", {}, to=given), type(None))
+        none_of("publish, key", lambda given: outbox.publish(db, "x", {}, key=given), type(None))
+        none_of("publish, delay", lambda given: outbox.publish(db, "x", {}, delay=given), type(None), float, int)
+    for verb in ("show", "retry", "retry_group", "release"):
+        none_of(verb, getattr(hospital, verb))
+    none_of("bury", lambda given: hospital.bury(given, reason="old"))
+    for name in ("status", "key", "consumer", "type"):
+        none_of(f"cases, {name}", lambda given, name=name: hospital.cases(**{name: given}), type(None))  # type: ignore[misc]
+    consumer = messaging.Consumer(queue(), inbox=inbox)
+    none_of("handler", lambda given: consumer.handler(given)(load))
+    none_of("handler, function", lambda given: consumer.handler("x")(given))
+    none_of("statement", lambda given: consumer.statement("x", given))
+    none_of("run", lambda given: consumer.run(until_idle=given))
+    for kept in (outbox, hospital, inbox):
+        kept.close()
+    shop.dispose()

@@ -24,7 +24,7 @@ from regionkit.contract.backing import HERE, Plain, backing_of
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import FOREVER, Deadline
-from regionkit.core.given import check_count, check_seconds
+from regionkit.core.given import check_count, check_seconds, check_text
 from regionkit.errors import ConfigurationError, Fenced, RegionKitError, RegionUnavailable, SourceGap, UsageError
 from regionkit.facts.request import Kind
 from regionkit.messaging.envelope import LARGEST_MESSAGE
@@ -48,6 +48,8 @@ IS_ASYNC = False
 
 GONE_AFTER = 3600.0
 """Seconds without a sign after which a member that has nothing is taken out of the group: those that live read every second."""
+LONGEST_KEY = 1024
+"""Bytes of a stream's name: it is sent with every command."""
 RECLAIM_EVERY = 1.0
 """Seconds between two looks for what others have lost, at most; a quarter of a shorter lease."""
 
@@ -83,6 +85,7 @@ class RedisStream:
     ) -> None:
         check_lease(lease)
         check_group(group)
+        check_text("name", name, LONGEST_KEY)
         if maxlen is not None:
             check_count("maxlen", maxlen, 1)
         self.name = name
