@@ -375,7 +375,7 @@ class AsyncSharedAccount:
 _SCRIPTS = (
     *("abort", "clear", "expire", "fill_abandon", "fill_begin", "fill_commit", "hello", "intend", "invalidate"),
     *("invalidate_tag", "publish", "put", "tags", "tail"),
-    *("back_ack", "back_audit", "back_claim", "back_discard", "back_fail", "back_list", "back_of"),
+    *("back_ack", "back_audit", "back_claim", "back_discard", "back_end", "back_fail", "back_list", "back_of"),
     *("back_open", "back_park", "back_peek", "back_put", "back_restore", "back_retry", "back_settle", "back_status"),
     *("back_log_claim", "back_log_discard", "back_log_done", "back_log_fail", "back_log_park", "back_log_peek"),
     "back_log_retry",

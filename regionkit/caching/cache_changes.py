@@ -108,11 +108,11 @@ class CacheChanges(BackVerbs[V]):
         Args:
             key: of the value.
             value: of the cache's type.
-            if_version: WriteBack: only where the key has this version; 0: only where nothing is there.
+            if_version: WriteBack: only where the key has this version, as a Receipt has it; 0: only where nothing is there.
             again: WriteBack: the error of this very put, whose answer was lost. It is done once.
 
         Raises:
-            UsageError: the strategy has no put.
+            UsageError: the strategy has no put; WriteBack: `if_version` is no version, or `again` not of this put.
             VersionConflict: WriteBack: the key has another version; nothing was put.
             Backpressure: WriteBack: the buffer does not take it now; nothing was put.
             DurabilityUnknown: WriteBack: whether it is in the buffer, or durable, is not known.

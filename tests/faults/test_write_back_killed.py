@@ -32,6 +32,8 @@ CHILDREN = Path(__file__).with_name("write_back_children.py")
 KILLS = int(os.environ.get("REGIONKIT_WRITE_BACK_KILLS", "60"))
 """In all cells together, that of log mode among them."""
 WRITERS, FLUSHERS = 2, 2
+TAIL = 65_536
+"""Bytes of a journal's end that surely have a step."""
 AOF: dict[str, tuple[str, ...]] = {
     "memory": (),
     "journal": (),  # what it forgets at a kill, the journal has
@@ -70,6 +72,7 @@ class Rig:
             env={**os.environ, "PYTHONPATH": os.pathsep.join((str(CHILDREN.parents[2]), str(CHILDREN.parent)))},
         )
         self.pids: dict[tuple[str, int], int] = {}
+        self.counted, self.seen = [0] * WRITERS, 0
         for number in range(WRITERS):
             self.start("writer", number)
         for number in range(FLUSHERS):
@@ -79,8 +82,7 @@ class Rig:
         """Fork one; a writer goes on where the one before it was."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        tried = self.tried(number) if what == "writer" else []
-        self.process.stdin.write(f"{what} {number} {tried[-1][1] if tried else 0}\n")
+        self.process.stdin.write(f"{what} {number} {self.last_step(number) if what == 'writer' else 0}\n")
         self.process.stdin.flush()
         self.pids[what, number] = int(self.process.stdout.readline())
 
@@ -101,9 +103,27 @@ class Rig:
         """Key, value, whether it was a delete."""
         return [(key, int(value), deletes == "1") for key, value, deletes in self.lines(number, "t")]
 
+    def last_step(self, number: int) -> int:
+        """That a writer has tried: read from the end, as a journal grows with each kill."""
+        path = self.folder / f"journal-{number}"
+        if not path.exists():
+            return 0
+        with path.open("rb") as journal:
+            journal.seek(max(0, path.stat().st_size - TAIL))
+            found = [line.split() for line in journal.read().splitlines()[1:] if line.startswith(b"t ")]
+        return int(found[-1][2]) if found else max((step for _, step, _ in self.tried(number)), default=0)
+
     def acknowledged(self) -> int:
-        """Of all writers."""
-        return sum(len(self.lines(number, "a")) for number in range(WRITERS))
+        """Of all writers: what their journals have beyond what was counted last."""
+        for number in range(WRITERS):
+            path, at = self.folder / f"journal-{number}", self.counted[number]
+            if path.exists():
+                with path.open("rb") as journal:
+                    journal.seek(at)
+                    more, end, _ = journal.read().rpartition(b"\n")
+                self.counted[number] += len(more + end)
+                self.seen += sum(line.startswith(b"a ") for line in more.splitlines())
+        return self.seen
 
     def end(self) -> None:
         """Kill what is left."""

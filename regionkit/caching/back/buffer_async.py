@@ -33,6 +33,7 @@ from regionkit.caching.back.steps import (
     Put,
     PutAnswer,
     Status,
+    claimed_in,
 )
 from regionkit.caching.entry import DIGEST
 from regionkit.caching.keys import Stored, stored_name
@@ -274,27 +275,25 @@ class AsyncBuffer:
         reply, after = await self._tier.run_then("back_put", [stored], words, durability.wait, durability.timeout)
         return reply, durability.proved(after)
 
-    async def claim(self, count: int, lasts: float, alive: float) -> Claims:
+    async def claim(self, count: int, lasts: float, alive: float, token: bytes) -> Claims:
         """Records that are due, the longest due first; nobody else gets them for a while.
 
         Args:
             count: at most. More than a step may take are claimed by several, in one message.
             lasts: seconds after which they are due again.
             alive: seconds for which this flusher counts as alive.
+            token: of this claim, a new one each time.
         """
-        tier, last = self._tier, [round(lasts * 1000), round(alive * 1000)]
+        tier, last = self._tier, [round(lasts * 1000), round(alive * 1000), token]
         counts = [len(part) for part in _parts(range(count))]
         steps = [[few, CLAIM_BYTES // len(counts), *last] for few in counts]
         records, is_open, newest = [], False, 0
         for good, epoch, at, *found in await tier.run_all("back_claim", steps, of_run=True):
             is_open, newest = is_open or bool(good), max(newest, int(epoch))
-            records += [
-                Claimed(name, unpacked(record), int(tries), int(at), int(epoch))
-                for name, record, tries in zip(found[::3], found[1::3], found[2::3], strict=True)
-            ]
+            records += claimed_in(found, int(at), int(epoch))
         if not is_open:
             tier.reconnect()
-        return Claims(is_open, newest, tuple(records))
+        return Claims(is_open, newest, tuple(records), count)
 
     async def ack(self, written: Sequence[Claimed], superseded: Sequence[Claimed] = ()) -> list[Acked]:
         """The sink was flushed. What becomes of each, `superseded` behind `written`.
@@ -316,12 +315,16 @@ class AsyncBuffer:
         answers = await self._tier.run_all("back_ack", steps) if steps else []
         return [_ACKED[answer] for part in answers for answer in part]
 
-    async def fail(self, tried: Sequence[Claimed], pause: float) -> int:
-        """These were not written: they are due after `pause` seconds. How many are still those versions."""
+    async def end(self, token: bytes, late: float) -> None:
+        """A claim is over: what it has still is due, and nothing is given if it is yet to come, within `late` seconds."""
+        await self._tier.run("back_end", [], [token, round(late * 1000)])
+
+    async def fail(self, given: Sequence[Claimed], pause: float, tries: int = 0) -> int:
+        """These were not written: due after `pause` seconds, after so many `tries` more. How many are still those versions."""
         still = 0
-        for part in _parts(tried):
+        for part in _parts(given):
             words = [word for one in part for word in (one.name, text_of(one.record.version), one.record.digest)]
-            still += sum(await self._tier.run("back_fail", [], [round(pause * 1000), *words]))
+            still += sum(await self._tier.run("back_fail", [], [round(pause * 1000), tries, *words]))
         return still
 
     async def park(self, tried: Claimed, why: str) -> bool:

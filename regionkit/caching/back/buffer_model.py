@@ -56,6 +56,7 @@ class BufferModel:
         self.due: dict[bytes, int] = {}
         self.ages: dict[bytes, int] = {}
         self.tries: dict[bytes, int] = {}
+        self.claims: dict[bytes, int] = {}
         self.parked: dict[bytes, Parked] = {}
         self.puts: dict[int, tuple[bytes, int]] = {}
         self.clean: dict[bytes, Held] = {}
@@ -186,13 +187,26 @@ class BufferModel:
         self.clean[name] = loaded
         return True
 
-    def claim(self, count: int, now: int, lasts: int) -> dict[bytes, Held]:
-        """Records that are due, the longest due first."""
+    def claim(self, count: int, now: int, lasts: int, token: bytes) -> dict[bytes, Held]:
+        """Records that are due, the longest due first. `token`: of the claim, which may take several steps."""
+        if self.was_ended(token):
+            return {}
         ready = sorted((at, name) for name, at in self.due.items() if at <= now)[:count]
+        if ready and token not in self.claims:
+            self.claims[token] = max(now + lasts, 1 + max(self.claims.values(), default=0))
         for _, name in ready:
-            self.due[name] = now + lasts
-            self.tries[name] = self.tries.get(name, 0) + 1
+            self.due[name] = self.claims[token]
         return {name: self.dirty[name] for _, name in ready}
+
+    def end(self, token: bytes, now: int, late: int) -> None:
+        """The claim is over: what it has is due. `late`: for so long it may be yet to come."""
+        till = self.claims.pop(token, None)
+        self.claims[b"-" + token] = now + late
+        self.due.update([(name, now) for name, at in self.due.items() if at == till and at > now])
+
+    def was_ended(self, token: bytes) -> bool:
+        """Whether a claim comes late."""
+        return b"-" + token in self.claims
 
     def ack(self, name: bytes, version: int, claimed: int, now: int, *, epoch: int) -> Acked:
         """The row shows that version, or a newer one. `epoch`: of the claim, where it shows the very record; else 0."""
@@ -216,10 +230,12 @@ class BufferModel:
                 self.clean[name] = held
         return answer
 
-    def fail(self, name: bytes, version: int, now: int, pause: int) -> bool:
+    def fail(self, name: bytes, version: int, now: int, pause: int, *, tried: bool = False) -> bool:
         """It was not written; whether it is still that version."""
         same = self._is(name, version)
         if same:
+            if tried:
+                self.tries[name] = self.tries.get(name, 0) + 1
             self.due[name] = now + pause
         elif name in self.dirty:
             self.due[name] = now

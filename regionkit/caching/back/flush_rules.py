@@ -9,7 +9,7 @@
 | SinkRefused, of several changes       | halves them, and flushes each half |
 | SinkRefused, of one; it `waits`       | FAIL, while an older change is dirty; afterwards as below |
 | SinkRefused, of one                   | FAIL with a pause; at its last attempt PARK |
-| anything else that no sink raises, of several | halves them: one value may be what it cannot take |
+| anything else that no sink raises or returns, of several | halves them: one value may be what it cannot take |
 | anything else, of one                 | FAIL with a pause; of `MOST_SURPRISES` in one batch: as SinkDown, it is not the values |
 | an error of regionkit (a wrong setting) | FAIL without a pause; it is raised |
 | the record cannot be decoded          | FAIL with a long pause: another version of the application wrote it, and may read it |
@@ -24,10 +24,15 @@
 6. Where a claim is full, and its flush takes a small part of the time that the sink has, the next claim is twice as large, up to
    what the sink takes in one transaction (`most_changes`): a long queue costs few commits. Where the sink is slow or fails, it is
    half as large, or as small as at first, and never grows past what the sink can do in time.
+7. A batch that ends early leaves nothing claimed: its claim is ended (END) in the background, whatever ended it: a cancellation,
+   a lost answer, an error that no line above names. Only a process that dies leaves a claim to its time.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+from regionkit.caching.back.rules import Verdict
 from regionkit.caching.steps import BATCH
 
 __all__ = [
@@ -43,6 +48,7 @@ __all__ = [
     "refusal_pause",
     "silence_of",
     "sink_pause",
+    "verdicts_in",
 ]
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
@@ -108,3 +114,15 @@ def refusal_pause(tries: int) -> float:
 def silence_of(max_age: float) -> float:
     """Seconds without a flusher after which puts are refused: a deployment replaces flushers, and takes a while."""
     return max(SHORTEST_SILENCE, 15 * max_age)
+
+
+def verdicts_in(given: Any, count: int) -> list[Verdict]:
+    """What a sink has returned for so many changes.
+
+    Raises:
+        TypeError: it is no list with a Verdict for each.
+    """
+    verdicts = list(given)
+    if len(verdicts) != count or not all(isinstance(verdict, Verdict) for verdict in verdicts):
+        raise TypeError(f"the sink returned {verdicts!r}, no Verdict for each of {count} changes")
+    return verdicts

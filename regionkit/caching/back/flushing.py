@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from regionkit.caching.back.claims import ClaimsLeft
 from regionkit.caching.back.events import (
     BufferContended,
     RecordParked,
@@ -24,12 +26,13 @@ from regionkit.caching.back.flush_rules import (
     alive_for,
     changes_next,
     refusal_pause,
+    verdicts_in,
 )
 from regionkit.caching.back.parts import BackParts
 from regionkit.caching.back.record import change_in
 from regionkit.caching.back.rules import Change, Verdict
 from regionkit.caching.back.sink import SinkDown, SinkFenced, SinkRefused
-from regionkit.caching.back.steps import Claimed
+from regionkit.caching.back.steps import Claimed, Claims
 from regionkit.caching.entry import Unreadable
 from regionkit.caching.steps import BATCH, TierDown
 from regionkit.core.events import crash_point
@@ -58,23 +61,44 @@ class Flushing:
         self._surprises = 0
         self._stopped_until = 0.0
         self._size = BATCH
+        self.left = ClaimsLeft(parts.buffer, parts.clock)
 
     def batch(self) -> Batch:
         """Write what is due, as much as one claim gives.
 
         Raises:
             SinkDown: the sink took nothing, and what was claimed is due again; or it could not be looked at.
-            TierDown: the buffer does not answer; what was claimed is due when the claim is over.
+            TierDown: the buffer does not answer; what was claimed is due when it does.
             Backpressure: the buffer is to be opened, and the sink does not answer.
             ConfigurationError: the sink cannot hold what is promised.
         """
-        parts = self._parts
         self._may_flush()
+        token = os.urandom(16)
+        has_any = True  # as long as it is not known
+        try:
+            try:
+                claims = self._claimed(token)
+            except TierDown as down:
+                has_any = down.sent
+                raise
+            has_any = bool(claims.records)
+            if not claims.is_open:
+                self._parts.open()
+                return Batch(1, 0)
+            return self._written(token, claims) if has_any else Batch(0, 0)
+        except BaseException:  # also a cancellation
+            if has_any:
+                self.left.leave(token)
+            raise
+
+    def _claimed(self, token: bytes) -> Claims:
+        """What is due, or comes first."""
         size, self._size = self._size, BATCH
-        claims = parts.buffer.claim(size, LEASE, alive_for(parts.strategy.max_age))
-        if not claims.is_open:
-            parts.open()
-            return Batch(1, 0)
+        return self._parts.buffer.claim(size, LEASE, alive_for(self._parts.strategy.max_age), token)
+
+    def _written(self, token: bytes, claims: Claims) -> Batch:
+        """What becomes of it."""
+        parts = self._parts
         crash_point("write-back.claimed")
         changes, good = [], []
         for one in claims.records:
@@ -98,7 +122,7 @@ class Flushing:
             self.well()
         took = parts.clock.monotonic() - began
         most, time = getattr(parts.sink, "most_changes", BATCH), getattr(parts.sink, "timeout", 0.0)
-        self._size = changes_next(size, len(claims.records), took, most=most, time=time)
+        self._size = changes_next(claims.wanted, len(claims.records), took, most=most, time=time)
         return Batch(len(claims.records), written)
 
     def _may_flush(self) -> None:
@@ -136,7 +160,7 @@ class Flushing:
         """Write some records; one that is refused, or at which the sink fails by surprise, is found by halves."""
         parts = self._parts
         try:
-            verdicts = parts.sink.flush(self._cache.name, epoch, changes)
+            verdicts = verdicts_in(parts.sink.flush(self._cache.name, epoch, changes), len(changes))
         except (SinkDown, TierDown, RegionKitError):
             raise
         except Exception as error:
@@ -171,16 +195,16 @@ class Flushing:
         self._surprises += 1
         if self._surprises >= MOST_SURPRISES:
             raise SinkDown(f"the sink fails: {why}") from error
-        self._parts.buffer.fail([one], refusal_pause(one.tries))
+        self._parts.buffer.fail([one], refusal_pause(one.tries), tries=1)
         self._cache.emit(SinkFailed(self._cache.name, why))
 
     def _refused(self, one: Claimed, refused: SinkRefused) -> None:
         """The sink will not take this one."""
         buffer, attempts = self._parts.buffer, self._parts.strategy.attempts
         if refused.waits and one.tries < MOST_WAITS * attempts and buffer.older(one) > 0:
-            buffer.fail([one], refusal_pause(min(one.tries, 4)))
+            buffer.fail([one], refusal_pause(min(one.tries, 4)), tries=1)
         elif one.tries < attempts:
-            buffer.fail([one], refusal_pause(one.tries))
+            buffer.fail([one], refusal_pause(one.tries), tries=1)
         else:
             self._park(one, str(refused), conflict=False)
 

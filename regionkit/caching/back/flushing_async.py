@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from regionkit.caching.back.claims_async import AsyncClaimsLeft
 from regionkit.caching.back.events import (
     BufferContended,
     RecordParked,
@@ -23,12 +25,13 @@ from regionkit.caching.back.flush_rules import (
     alive_for,
     changes_next,
     refusal_pause,
+    verdicts_in,
 )
 from regionkit.caching.back.parts_async import AsyncBackParts
 from regionkit.caching.back.record import change_in
 from regionkit.caching.back.rules import Change, Verdict
 from regionkit.caching.back.sink_async import SinkDown, SinkFenced, SinkRefused
-from regionkit.caching.back.steps import Claimed
+from regionkit.caching.back.steps import Claimed, Claims
 from regionkit.caching.entry import Unreadable
 from regionkit.caching.steps import BATCH, TierDown
 from regionkit.core.events import crash_point
@@ -57,23 +60,44 @@ class AsyncFlushing:
         self._surprises = 0
         self._stopped_until = 0.0
         self._size = BATCH
+        self.left = AsyncClaimsLeft(parts.buffer, parts.clock)
 
     async def batch(self) -> Batch:
         """Write what is due, as much as one claim gives.
 
         Raises:
             SinkDown: the sink took nothing, and what was claimed is due again; or it could not be looked at.
-            TierDown: the buffer does not answer; what was claimed is due when the claim is over.
+            TierDown: the buffer does not answer; what was claimed is due when it does.
             Backpressure: the buffer is to be opened, and the sink does not answer.
             ConfigurationError: the sink cannot hold what is promised.
         """
-        parts = self._parts
         await self._may_flush()
+        token = os.urandom(16)
+        has_any = True  # as long as it is not known
+        try:
+            try:
+                claims = await self._claimed(token)
+            except TierDown as down:
+                has_any = down.sent
+                raise
+            has_any = bool(claims.records)
+            if not claims.is_open:
+                await self._parts.open()
+                return Batch(1, 0)
+            return await self._written(token, claims) if has_any else Batch(0, 0)
+        except BaseException:  # also a cancellation
+            if has_any:
+                self.left.leave(token)
+            raise
+
+    async def _claimed(self, token: bytes) -> Claims:
+        """What is due, or comes first."""
         size, self._size = self._size, BATCH
-        claims = await parts.buffer.claim(size, LEASE, alive_for(parts.strategy.max_age))
-        if not claims.is_open:
-            await parts.open()
-            return Batch(1, 0)
+        return await self._parts.buffer.claim(size, LEASE, alive_for(self._parts.strategy.max_age), token)
+
+    async def _written(self, token: bytes, claims: Claims) -> Batch:
+        """What becomes of it."""
+        parts = self._parts
         crash_point("write-back.claimed")
         changes, good = [], []
         for one in claims.records:
@@ -97,7 +121,7 @@ class AsyncFlushing:
             self.well()
         took = parts.clock.monotonic() - began
         most, time = getattr(parts.sink, "most_changes", BATCH), getattr(parts.sink, "timeout", 0.0)
-        self._size = changes_next(size, len(claims.records), took, most=most, time=time)
+        self._size = changes_next(claims.wanted, len(claims.records), took, most=most, time=time)
         return Batch(len(claims.records), written)
 
     async def _may_flush(self) -> None:
@@ -135,7 +159,7 @@ class AsyncFlushing:
         """Write some records; one that is refused, or at which the sink fails by surprise, is found by halves."""
         parts = self._parts
         try:
-            verdicts = await parts.sink.flush(self._cache.name, epoch, changes)
+            verdicts = verdicts_in(await parts.sink.flush(self._cache.name, epoch, changes), len(changes))
         except (SinkDown, TierDown, RegionKitError):
             raise
         except Exception as error:
@@ -170,16 +194,16 @@ class AsyncFlushing:
         self._surprises += 1
         if self._surprises >= MOST_SURPRISES:
             raise SinkDown(f"the sink fails: {why}") from error
-        await self._parts.buffer.fail([one], refusal_pause(one.tries))
+        await self._parts.buffer.fail([one], refusal_pause(one.tries), tries=1)
         self._cache.emit(SinkFailed(self._cache.name, why))
 
     async def _refused(self, one: Claimed, refused: SinkRefused) -> None:
         """The sink will not take this one."""
         buffer, attempts = self._parts.buffer, self._parts.strategy.attempts
         if refused.waits and one.tries < MOST_WAITS * attempts and await buffer.older(one) > 0:
-            await buffer.fail([one], refusal_pause(min(one.tries, 4)))
+            await buffer.fail([one], refusal_pause(min(one.tries, 4)), tries=1)
         elif one.tries < attempts:
-            await buffer.fail([one], refusal_pause(one.tries))
+            await buffer.fail([one], refusal_pause(one.tries), tries=1)
         else:
             await self._park(one, str(refused), conflict=False)
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 from regionkit.caching.back.buffer_async import AsyncBuffer
 from regionkit.caching.back.record import Record, reason_bytes, unpacked
 from regionkit.caching.back.rules import text_of
-from regionkit.caching.back.steps import CLAIM_BYTES, Claimed, Claims
+from regionkit.caching.back.steps import CLAIM_BYTES, Claimed, Claims, claimed_in
 from regionkit.caching.keys import Stored
 from regionkit.caching.steps import BATCH
 
@@ -37,11 +37,7 @@ class AsyncLogBuffer(AsyncBuffer):
         is_open, epoch, at, *found = await self._tier.run("back_log_claim", [], words, of_run=True)
         if not is_open:
             self._tier.reconnect()
-        entries = [
-            Claimed(name, unpacked(record), int(tries) + 1, int(at), int(epoch))
-            for name, record, tries in zip(found[::3], found[1::3], found[2::3], strict=True)
-        ]
-        return Claims(bool(is_open), int(epoch), tuple(entries))
+        return Claims(bool(is_open), int(epoch), tuple(claimed_in(found, int(at), int(epoch))))
 
     async def done(self, token: bytes, through: int) -> int:
         """The sink has all entries up to a version (0: none); the lease is given back. How many entries went."""

@@ -13,26 +13,25 @@
 | an entry that cannot be decoded        | FAIL without a pause; it claims nothing for a while: another version may read it |
 
 1. Nothing is flushed behind an entry that was neither written nor parked.
-2. A lease whose answer was lost, or whose flush was cancelled, may stand: the next claim has the same token, so that the log does
-   not wait for its end.
+2. A lease whose answer was lost, or whose flush was cancelled, may stand: it is given back in the background (rule 7 of
+   `flush_rules`), so that the log does not wait for its end.
 3. Keys are confirmed before their entries are removed. If the process dies in between, they are written again; the sink
    recognises their versions.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from regionkit.caching.back.events import RecordParked, RecordUnreadable, SinkFailed
-from regionkit.caching.back.flush_rules import LEASE, MOST_WAITS, OTHERS_VERSION, alive_for, refusal_pause
+from regionkit.caching.back.flush_rules import LEASE, MOST_WAITS, OTHERS_VERSION, alive_for, refusal_pause, verdicts_in
 from regionkit.caching.back.flushing import CONFLICT, Batch, Flushing
 from regionkit.caching.back.log_buffer import LogBuffer
 from regionkit.caching.back.parts import BackParts
 from regionkit.caching.back.record import change_in
 from regionkit.caching.back.rules import Change, Verdict
 from regionkit.caching.back.sink import SinkDown, SinkFenced, SinkRefused
-from regionkit.caching.back.steps import Claimed
+from regionkit.caching.back.steps import Claimed, Claims
 from regionkit.caching.entry import Unreadable
 from regionkit.caching.steps import BATCH, TierDown
 from regionkit.core.events import crash_point
@@ -71,32 +70,19 @@ class LogFlushing(Flushing):
         super().__init__(parts)
         self._buffer = buffer
         self._reads_from = 0.0
-        self._unanswered: list[bytes] = []
 
     def batch(self) -> Batch:
         """Write the first entries, as much as one claim gives. Raises as `Flushing.batch`."""
-        self._may_flush()
         if self._parts.clock.monotonic() < self._reads_from:
+            self._may_flush()
             return Batch(0, 0)
-        try:
-            token = self._unanswered.pop()
-        except IndexError:
-            token = os.urandom(16)
-        try:
-            return self._under(token)
-        except BaseException:  # also a cancellation
-            self._unanswered.append(token)
-            raise
+        return super().batch()
 
-    def _under(self, token: bytes) -> Batch:
-        """The same, under a lease of this token."""
-        parts, buffer = self._parts, self._buffer
-        claims = buffer.first(BATCH, LEASE, alive_for(parts.strategy.max_age), token)
-        if not claims.is_open:
-            parts.open()
-            return Batch(1, 0)
-        if not claims.records:
-            return Batch(0, 0)
+    def _claimed(self, token: bytes) -> Claims:
+        return self._buffer.first(BATCH, LEASE, alive_for(self._parts.strategy.max_age), token)
+
+    def _written(self, token: bytes, claims: Claims) -> Batch:
+        parts = self._parts
         crash_point("write-back.claimed")
         changes: list[Change] = []
         written, unreadable = _Written(token), ""
@@ -122,7 +108,7 @@ class LogFlushing(Flushing):
                 self._fenced(down)
             raise
         else:
-            buffer.done(token, written.through)
+            self._buffer.done(token, written.through)
         if written.through:
             self.well()
         return Batch(len(claims.records), written.count)
@@ -140,7 +126,7 @@ class LogFlushing(Flushing):
         """
         parts = self._parts
         try:
-            verdicts = parts.sink.flush(self._cache.name, epoch, changes)
+            verdicts = verdicts_in(parts.sink.flush(self._cache.name, epoch, changes), len(changes))
         except (SinkDown, TierDown, RegionKitError):
             raise
         except Exception as error:
@@ -151,7 +137,8 @@ class LogFlushing(Flushing):
                 return
             if self._unwritten(epoch, entries[0], error, written):
                 return
-            verdicts = parts.sink.flush(self._cache.name, epoch, changes)  # it says that another has applied it
+            again = parts.sink.flush(self._cache.name, epoch, changes)  # it says that another has applied it
+            verdicts = verdicts_in(again, len(changes))
         crash_point("write-back.flushed")
         last = {one.name: (one, verdict) for one, verdict in zip(entries, verdicts, strict=True)}
         applied = [one for one, verdict in last.values() if verdict is Verdict.APPLIED]

@@ -12,26 +12,25 @@
 | an entry that cannot be decoded        | FAIL without a pause; it claims nothing for a while: another version may read it |
 
 1. Nothing is flushed behind an entry that was neither written nor parked.
-2. A lease whose answer was lost, or whose flush was cancelled, may stand: the next claim has the same token, so that the log does
-   not wait for its end.
+2. A lease whose answer was lost, or whose flush was cancelled, may stand: it is given back in the background (rule 7 of
+   `flush_rules`), so that the log does not wait for its end.
 3. Keys are confirmed before their entries are removed. If the process dies in between, they are written again; the sink
    recognises their versions.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from regionkit.caching.back.events import RecordParked, RecordUnreadable, SinkFailed
-from regionkit.caching.back.flush_rules import LEASE, MOST_WAITS, OTHERS_VERSION, alive_for, refusal_pause
+from regionkit.caching.back.flush_rules import LEASE, MOST_WAITS, OTHERS_VERSION, alive_for, refusal_pause, verdicts_in
 from regionkit.caching.back.flushing_async import CONFLICT, AsyncFlushing, Batch
 from regionkit.caching.back.log_buffer_async import AsyncLogBuffer
 from regionkit.caching.back.parts_async import AsyncBackParts
 from regionkit.caching.back.record import change_in
 from regionkit.caching.back.rules import Change, Verdict
 from regionkit.caching.back.sink_async import SinkDown, SinkFenced, SinkRefused
-from regionkit.caching.back.steps import Claimed
+from regionkit.caching.back.steps import Claimed, Claims
 from regionkit.caching.entry import Unreadable
 from regionkit.caching.steps import BATCH, TierDown
 from regionkit.core.events import crash_point
@@ -70,32 +69,19 @@ class AsyncLogFlushing(AsyncFlushing):
         super().__init__(parts)
         self._buffer = buffer
         self._reads_from = 0.0
-        self._unanswered: list[bytes] = []
 
     async def batch(self) -> Batch:
         """Write the first entries, as much as one claim gives. Raises as `AsyncFlushing.batch`."""
-        await self._may_flush()
         if self._parts.clock.monotonic() < self._reads_from:
+            await self._may_flush()
             return Batch(0, 0)
-        try:
-            token = self._unanswered.pop()
-        except IndexError:
-            token = os.urandom(16)
-        try:
-            return await self._under(token)
-        except BaseException:  # also a cancellation
-            self._unanswered.append(token)
-            raise
+        return await super().batch()
 
-    async def _under(self, token: bytes) -> Batch:
-        """The same, under a lease of this token."""
-        parts, buffer = self._parts, self._buffer
-        claims = await buffer.first(BATCH, LEASE, alive_for(parts.strategy.max_age), token)
-        if not claims.is_open:
-            await parts.open()
-            return Batch(1, 0)
-        if not claims.records:
-            return Batch(0, 0)
+    async def _claimed(self, token: bytes) -> Claims:
+        return await self._buffer.first(BATCH, LEASE, alive_for(self._parts.strategy.max_age), token)
+
+    async def _written(self, token: bytes, claims: Claims) -> Batch:
+        parts = self._parts
         crash_point("write-back.claimed")
         changes: list[Change] = []
         written, unreadable = _Written(token), ""
@@ -121,7 +107,7 @@ class AsyncLogFlushing(AsyncFlushing):
                 await self._fenced(down)
             raise
         else:
-            await buffer.done(token, written.through)
+            await self._buffer.done(token, written.through)
         if written.through:
             self.well()
         return Batch(len(claims.records), written.count)
@@ -141,7 +127,7 @@ class AsyncLogFlushing(AsyncFlushing):
         """
         parts = self._parts
         try:
-            verdicts = await parts.sink.flush(self._cache.name, epoch, changes)
+            verdicts = verdicts_in(await parts.sink.flush(self._cache.name, epoch, changes), len(changes))
         except (SinkDown, TierDown, RegionKitError):
             raise
         except Exception as error:
@@ -152,7 +138,8 @@ class AsyncLogFlushing(AsyncFlushing):
                 return
             if await self._unwritten(epoch, entries[0], error, written):
                 return
-            verdicts = await parts.sink.flush(self._cache.name, epoch, changes)  # it says that another has applied it
+            again = await parts.sink.flush(self._cache.name, epoch, changes)  # it says that another has applied it
+            verdicts = verdicts_in(again, len(changes))
         crash_point("write-back.flushed")
         last = {one.name: (one, verdict) for one, verdict in zip(entries, verdicts, strict=True)}
         applied = [one for one, verdict in last.values() if verdict is Verdict.APPLIED]

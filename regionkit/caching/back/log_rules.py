@@ -8,7 +8,9 @@ Each put is an entry of a log, and the sink gets every one. The record of a key 
 |         | no room for an entry more, or for the bytes  | FULL: nothing is put; nobody writes past the log |
 |         | else                                         | as in `rules`, and an entry at the end |
 | CLAIM   | another has the lease, and its time runs     | nothing is given |
+|         | the caller has ended this claim              | the same: it comes late |
 |         | else                                         | the first entries, in order; the lease is the caller's |
+| END     | the lease is the caller's                    | it goes |
 | DONE    | the sink has all entries up to a version     | they go; the lease goes, if it is the caller's |
 | FAIL    | the lease is the caller's                    | nobody claims before the pause is over |
 |         | an entry is named                            | its tries go up by one |
@@ -116,12 +118,18 @@ class LogModel(BufferModel):
 
     def claim_log(self, token: bytes, count: int, now: int, lasts: int) -> list[Entry]:
         """The first entries, in order."""
-        if self.lease and self.lease != token and self.until > now:
+        if (self.lease and self.lease != token and self.until > now) or self.was_ended(token):
             return []
         found = self.log[:count]
         if found:
             self.lease, self.until = token, now + lasts
         return found
+
+    def end(self, token: bytes, now: int, late: int) -> None:
+        """The claim is over: the lease goes."""
+        super().end(token, now, late)
+        if self.lease == token:
+            self.lease = b""
 
     def done(self, token: bytes, through: int) -> None:
         """The sink has all entries up to a version. `through` 0: none."""

@@ -34,6 +34,9 @@ __all__ = ["Back", "back_of"]
 
 IS_ASYNC = False
 
+CLAIMS_WITHIN = 1.0
+"""Seconds that closing a cache waits until what it claimed last, and did not write, is given back."""
+
 
 class Back:
     """Of one cache. Safe to share between threads (tasks of one loop).
@@ -86,6 +89,7 @@ class Back:
         """
         for flusher in list(self._flushers):
             flusher.stop()
+        self._flushing.left.ended(CLAIMS_WITHIN)
         if self._parts.journaling is not None:
             self._parts.journaling.stop()
         if HOLDERS.let_go(self._parts.sink, self):
@@ -95,6 +99,7 @@ class Back:
         """After a fork."""
         HOLDERS.renew()
         self._parts.renew()
+        self._flushing.left.renew()
         if self._parts.journaling is not None:
             self._parts.journaling.renew()
         for flusher in list(self._flushers):

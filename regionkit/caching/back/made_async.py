@@ -33,6 +33,9 @@ __all__ = ["AsyncBack", "async_back_of"]
 
 IS_ASYNC = True
 
+CLAIMS_WITHIN = 1.0
+"""Seconds that closing a cache waits until what it claimed last, and did not write, is given back."""
+
 
 class AsyncBack:
     """Of one cache. Safe to share between threads (tasks of one loop).
@@ -85,6 +88,7 @@ class AsyncBack:
         """
         for flusher in list(self._flushers):
             await flusher.stop()
+        await self._flushing.left.ended(CLAIMS_WITHIN)
         if self._parts.journaling is not None:
             await self._parts.journaling.stop()
         if HOLDERS.let_go(self._parts.sink, self):
@@ -94,6 +98,7 @@ class AsyncBack:
         """After a fork."""
         HOLDERS.renew()
         self._parts.renew()
+        self._flushing.left.renew()
         if self._parts.journaling is not None:
             self._parts.journaling.renew()
         for flusher in list(self._flushers):

@@ -28,7 +28,7 @@ from regionkit.caching.back.parts import BackParts
 from regionkit.caching.back.reading import without_row
 from regionkit.caching.back.receipt import Receipt
 from regionkit.caching.back.refusals import JournalBroken, JournalFull
-from regionkit.caching.back.rules import Answer, Change, Verdict
+from regionkit.caching.back.rules import EPOCH, MOST_EPOCHS, Answer, Change, Verdict
 from regionkit.caching.back.sink import SinkDown, SinkRefused
 from regionkit.caching.back.steps import Put, PutAnswer
 from regionkit.caching.entry import BODY, DIGEST
@@ -75,10 +75,16 @@ class Putting:
 
         Raises:
             CacheError: it cannot be cached.
-            UsageError: the key has no row of its own; or `again` is not of this put.
+            UsageError: the key has no row of its own; `expected` is no version; or `again` is not of this put.
             Backpressure, DurabilityUnknown, VersionConflict: as the table says.
         """
         cache, stored = self._cache, canonical(key)
+        if expected is not None and (type(expected) is not int or not 0 <= expected < MOST_EPOCHS * EPOCH):
+            raise UsageError(
+                f"if_version={expected!r} is no version.",
+                why="a version is a whole number, as a Receipt has it; that of a Lookup is a text for people. Nothing was put.",
+                fix="pass `version` of a Receipt, or 0 for a key that is not there; or use update(), which reads the version.",
+            )
         self._parts.check(strict=False)  # a sink that has looked at its table knows its keys
         self._check_key(key)
         entry, sealing = self._sealed(stored, value, deleted=deleted)

@@ -27,7 +27,7 @@ from regionkit.caching.back.parts_async import AsyncBackParts
 from regionkit.caching.back.reading_async import without_row
 from regionkit.caching.back.receipt import Receipt
 from regionkit.caching.back.refusals import JournalBroken, JournalFull
-from regionkit.caching.back.rules import Answer, Change, Verdict
+from regionkit.caching.back.rules import EPOCH, MOST_EPOCHS, Answer, Change, Verdict
 from regionkit.caching.back.sink_async import SinkDown, SinkRefused
 from regionkit.caching.back.steps import Put, PutAnswer
 from regionkit.caching.entry import BODY, DIGEST
@@ -74,10 +74,16 @@ class AsyncPutting:
 
         Raises:
             CacheError: it cannot be cached.
-            UsageError: the key has no row of its own; or `again` is not of this put.
+            UsageError: the key has no row of its own; `expected` is no version; or `again` is not of this put.
             Backpressure, DurabilityUnknown, VersionConflict: as the table says.
         """
         cache, stored = self._cache, canonical(key)
+        if expected is not None and (type(expected) is not int or not 0 <= expected < MOST_EPOCHS * EPOCH):
+            raise UsageError(
+                f"if_version={expected!r} is no version.",
+                why="a version is a whole number, as a Receipt has it; that of a Lookup is a text for people. Nothing was put.",
+                fix="pass `version` of a Receipt, or 0 for a key that is not there; or use update(), which reads the version.",
+            )
         await self._parts.check(strict=False)  # a sink that has looked at its table knows its keys
         self._check_key(key)
         entry, sealing = self._sealed(stored, value, deleted=deleted)

@@ -15,13 +15,15 @@ The buffer of a cache holds for each dirty key one record (its latest value), wh
 | | it has not, and the version is of the buffer's epoch | SETTLED: the row shows it or a later one, or it was never put |
 | | or the key's floor reaches it | SETTLED: a row has shown it or a later one, or it was discarded |
 | | it has not, and the version is of an earlier epoch | REPLAY: the buffer may have lost it; the journal's owner writes the row |
-| CLAIM | records that are due, the longest due first | due again when the claim's time is over; their tries go up by one |
+| CLAIM | records that are due, the longest due first | due again when the claim's time is over |
+| | the claim was ended: it comes late | nothing is given |
+| END | a claim | what it has still is due now |
 | ACK | the record is still that version, or an older one | CLEAN: it goes; the floor of the key is raised to the version told |
 | | and the row shows the very record | it becomes the cache's value |
 | | it is a later one | AGAIN: due now, behind since that claim |
 | | there is none | GONE: what the cache has of the key goes if it is older |
 | | a value that stands aside is no later than the version told | it goes too |
-| FAIL | the record is still that version | due after a pause |
+| FAIL | the record is still that version | due after a pause; where it was tried, its tries go up by one |
 | | it is a later one | due now: the claim is over |
 | | there is none | what the cache has of the key goes: the row may show it |
 | PARK | the record is still that version | it stands aside with its reason; still what readers get |
@@ -52,6 +54,10 @@ The buffer of a cache holds for each dirty key one record (its latest value), wh
 11. With a journal a version is reserved, the record is made durable, and then put (`journal_rules`). Of one key versions are put
     in rising order only: OVERTAKEN sees to it. So what `expected` says holds at the put, not at the reservation.
 12. A settled version is never put afterwards: SETTLE raises the floor of the key to it, so that a late put is OVERTAKEN.
+13. A claim's time is what a process that died is waited for. One that lives ends each claim whose records it has not all told of
+    (`claims`): whatever interrupted it, and also where it has not heard what it claimed. No two claims end in the same
+    millisecond, so END touches no other's; a pause that ends with it may be over.
+14. Tries are of one value, and count refusals only: a sink that was down for long leaves each value all its attempts.
 """
 
 from __future__ import annotations

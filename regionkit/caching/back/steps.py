@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from regionkit.caching.back.record import Record
+from regionkit.caching.back.record import Record, unpacked
 from regionkit.caching.back.rules import Answer
 from regionkit.caching.keys import Stored
 from regionkit.caching.steps import Sealing
@@ -23,6 +24,7 @@ __all__ = [
     "Put",
     "PutAnswer",
     "Status",
+    "claimed_in",
 ]
 
 MAX_DIRTY = 50_000
@@ -77,7 +79,7 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         name: of the key at the server.
         record: with its entry.
-        tries: how often this value was claimed, this time counted.
+        tries: how often the sink was given this value and refused it, this time counted.
         at: milliseconds of the account's clock at the claim; an ACK tells it.
         epoch: of the buffer at the claim; what a sink is flushed with.
     """
@@ -89,12 +91,25 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
     epoch: int
 
 
+def claimed_in(words: Sequence[bytes], at: int, epoch: int) -> list[Claimed]:
+    """Name, record and tries of each, as a claim is answered.
+
+    Raises:
+        ValueError: one is no record.
+    """
+    return [
+        Claimed(name, unpacked(record), int(tries) + 1, at, epoch)
+        for name, record, tries in zip(words[::3], words[1::3], words[2::3], strict=True)
+    ]
+
+
 class Claims(msgspec.Struct, frozen=True):
-    """What a claim gives. Not `is_open`: raise the epoch above `epoch` and open the buffer first."""
+    """What a claim gives. Not `is_open`: raise the epoch above `epoch` and open the buffer first. `wanted`: records asked for."""
 
     is_open: bool
     epoch: int
     records: tuple[Claimed, ...] = ()
+    wanted: int = 0
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -139,7 +154,7 @@ class Listed(msgspec.Struct, frozen=True):
         name: of it at the server.
         record: without its entry.
         behind: seconds since when the row is behind.
-        tries: how often this value was claimed.
+        tries: how often the sink has refused this value.
         reason: it is parked for; "" where it is dirty.
     """
 

@@ -1,4 +1,5 @@
--- ARGV[6] run of the server, [7] most records, [8] most bytes, [9] milliseconds that a claim lasts, [10] that the flusher is alive
+-- ARGV[6] run of the server, [7] most records, [8] most bytes, [9] milliseconds that a claim lasts, [10] that the flusher is alive,
+-- [11] token of the claim; several steps may have one
 -- Answers {opened, epoch, clock}, then name, record and tries of each
 local TOGETHER = 10
 begin()
@@ -8,8 +9,11 @@ if not good or meta.m ~= '' or redis.call('ZCARD', due) ~= keys or redis.call('Z
   return {0, tonumber(meta.e or 0), clock}
 end
 redis.call('HSET', back, 'f', digits(clock + tonumber(ARGV[10]), 13))
-local out, bytes, claimed, later, counts = {1, tonumber(meta.e), clock}, 0, {}, {}, {}
-local till, names = digits(clock + tonumber(ARGV[9]), 13), redis.call('ZRANGEBYSCORE', due, '-inf', clock, 'LIMIT', 0, ARGV[7])
+local out, bytes, claimed, later = {1, tonumber(meta.e), clock}, 0, {}, {}
+if was_ended(ARGV[11]) then return out end
+local names = redis.call('ZRANGEBYSCORE', due, '-inf', clock, 'LIMIT', 0, ARGV[7])
+if not names[1] then return out end
+local till = time_of(ARGV[11], tonumber(ARGV[9]))
 for from = 1, #names, TOGETHER do  -- no more than these are read and not sent
   local records = redis.call('HMGET', dirty, unpack(names, from, math.min(#names, from + TOGETHER - 1)))
   for at, record in ipairs(records) do
@@ -21,12 +25,6 @@ for from = 1, #names, TOGETHER do  -- no more than these are read and not sent
   end
   if bytes > tonumber(ARGV[8]) then break end
 end
-if claimed[1] then
-  for at, count in ipairs(redis.call('HMGET', tries, unpack(claimed))) do
-    out[3 + 3 * at] = tonumber(count or 0) + 1
-    counts[2 * at - 1], counts[2 * at] = claimed[at], count and out[3 + 3 * at] or '1'
-  end
-  redis.call('HSET', tries, unpack(counts))
-  redis.call('ZADD', due, unpack(later))
-end
+for at, count in ipairs(redis.call('HMGET', tries, unpack(claimed))) do out[3 + 3 * at] = count or '0' end
+redis.call('ZADD', due, unpack(later))
 return out

@@ -9,7 +9,7 @@ end
 redis.call('HSET', back, 'f', digits(clock + tonumber(ARGV[10]), 13))
 local out, bytes = {1, tonumber(meta.e), clock}, 0
 local lease = redis.call('HMGET', back, 'l', 'u')
-if lease[1] and lease[1] ~= ARGV[11] and tonumber(lease[2]) > clock then return out end
+if (lease[1] and lease[1] ~= ARGV[11] and tonumber(lease[2]) > clock) or was_ended(ARGV[11]) then return out end
 for one in each_entry('+') do
   local name, record = one[2][2], one[2][4]
   bytes = bytes + #record

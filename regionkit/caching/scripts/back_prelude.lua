@@ -5,7 +5,9 @@
 --   :dirty   hash, name -> record; field '' the epoch, so that a lost one is seen
 --   :due     sorted set, name by the time (account's clock, ms) from which it may be claimed
 --   :ages    sorted set, name by the time since when the row is behind
---   :tries   hash, name -> claims of this value
+--   :tries   hash, name -> refusals of this value
+--   :claims  sorted set, token of a claim by the time when it ends, which no two have in common; '-' and the token of one that was
+--            ended, by the time until which it may come late
 --   :parked  hash, name -> behind since(13) length of the reason(4) reason record
 --   :back    hash: e epoch, r run of the server, n last number, b bytes dirty, p bytes parked, f until when a flusher is alive;
 --            in log mode m 'l', g bytes of the log, l who has its lease, u until when
@@ -17,7 +19,7 @@
 
 local base = string.sub(account, 1, -9)
 local dirty, due, ages, tries = base .. ':dirty', base .. ':due', base .. ':ages', base .. ':tries'
-local parked, back, puts, log = base .. ':parked', base .. ':back', base .. ':puts', base .. ':log'
+local parked, back, puts, log, claims = base .. ':parked', base .. ':back', base .. ':puts', base .. ':log', base .. ':claims'
 local ROW = '20000000'  -- a row's version as entries and floors have it, before the 19 digits
 local meta = {}  -- e, r, n, b, p, m, g as they stood when the script began
 
@@ -44,6 +46,20 @@ local function opened(run, name)
   if meta.m == 'l' and log_is_lost() then meta.r = false end
   local stands = redis.call('HMGET', dirty, '', name)
   return meta.e and stands[1] == meta.e and meta.r == run and server_run == run, stands[2]
+end
+
+-- whether a claim was ended, and comes late
+local function was_ended(token) return redis.call('ZSCORE', claims, '-' .. token) end
+
+-- when a claim ends: at a time of its own
+local function time_of(token, lasts)
+  local till = redis.call('ZSCORE', claims, token)
+  if not till then
+    redis.call('ZREMRANGEBYSCORE', claims, '-inf', clock)
+    till = digits(math.max(clock + lasts, 1 + (redis.call('ZREVRANGE', claims, 0, 0, 'WITHSCORES')[2] or 0)), 13)
+    redis.call('ZADD', claims, till, token)
+  end
+  return till
 end
 
 local function forget_dirty(name, record)

@@ -20,6 +20,7 @@ WEIGHTS = {
     "passes": 10, "puts": 8, "puts_and_hears_nothing": 3, "asks_again": 4, "claims": 10, "flushes": 12, "acks": 10,
     "fails": 4, "parks": 5, "retries": 3, "discards": 6, "begins": 14, "commits": 10, "ends": 6, "is_copied": 2,
     "is_promoted": 0.7, "is_lost": 0.2, "reserves": 2, "puts_reserved": 2, "settles": 1,
+    "leaves": 2,
 }  # fmt: skip
 
 
@@ -27,7 +28,7 @@ class Taken:
     """One claim of one record, in the hands of a flusher."""
 
     def __init__(self, name: bytes, held: Held, at: int) -> None:
-        self.name, self.held, self.at, self.epoch = name, held, at, 0
+        self.name, self.held, self.at, self.epoch, self.token = name, held, at, 0, b""
         self.newer: bool | None = None
 
 
@@ -47,6 +48,8 @@ class World:
         self.versions: list[int] = []
         self.by_id: dict[bytes, int] = {}
         self.taken: list[Taken] = []
+        self.tokens: dict[bytes, set[bytes]] = {}
+        self.paused: dict[bytes, int] = {}
         self.lost: list[tuple[bytes, bytes, Any, int, int]] = []
         self.loads: list[tuple[bytes, bytes, Held | None]] = []
         self.over: set[bytes] = set()  # a flusher may come later than what is known of a discarded value
@@ -177,9 +180,27 @@ class World:
 
     def claims(self, chance: Random) -> None:
         if self.model.run == self.run:
-            for name, held in self.model.claim(2, self.now, 50).items():
+            token = b"%d" % len(self.tokens)
+            found = self.model.claim(2, self.now, 50, token)
+            self.tokens[token] = set(found)
+            for name, held in found.items():
                 self.taken.append(Taken(name, held, self.now))
-                self.taken[-1].epoch = self.epoch
+                self.taken[-1].epoch, self.taken[-1].token = self.epoch, token
+
+    def leaves(self, chance: Random) -> None:
+        """A flusher ends a claim: nobody waits for what it has; or it ends it before the claim comes."""
+        if self.taken:
+            token = chance.choice(self.taken).token
+            before, till = dict(self.model.due), self.model.claims.get(token)
+            self.model.end(token, self.now, 50)
+            assert not self.model.claim(2, self.now, 50, token), "a claim that was ended has records"
+            for name, at in before.items():
+                now = self.model.due[name]
+                if name in self.tokens[token]:
+                    assert at != till or now <= self.now, "a claim that is over is waited for"
+                    self.saw("ended" if at != now else "nothing to end")
+                elif at != self.paused.get(name):  # a pause may be over in the same millisecond
+                    assert now == at, "the claim of another is over"
 
     def write(self, name: bytes, held: Held) -> bool:
         """The guard: whether the row is newer."""
@@ -214,6 +235,7 @@ class World:
             one = self.taken.pop(chance.randrange(len(self.taken)))
             same = self.model.dirty.get(one.name) == one.held
             assert self.model.fail(one.name, one.held.version, self.now, 30) == same, "a pause for a later value"
+            self.paused[one.name] = self.now + 30
             assert same or self.model.due.get(one.name, 0) <= self.now, "a later value waits for a claim that is over"
 
     def parks(self, chance: Random) -> None:
@@ -324,7 +346,7 @@ class World:
         assert model.bytes == sum(h.size for h in model.dirty.values()) + sum(p.size for p in model.parked.values())
         assert len(model.dirty) + len(model.parked) <= MOST, "more keys than there may be"
         assert model.bytes <= BYTES + 2 * len(model.parked), "more bytes than there may be"
-        assert all(at <= self.now + 50 for at in model.due.values())
+        assert all(at <= self.now + 50 + len(self.tokens) for at in model.due.values())
 
     def walks(self, chance: Random, steps: int) -> None:
         """Steps at random; in the end everything is flushed."""
@@ -343,7 +365,7 @@ class World:
             assert self.model.open(self.run, self.epoch)
         for _ in range(20):
             self.now += 60
-            for name, held in self.model.claim(100, self.now, 50).items():
+            for name, held in self.model.claim(100, self.now, 50, b"last").items():
                 epoch = 0 if self.write(name, held) else self.epoch
                 assert self.model.ack(name, held.version, self.now, self.now, epoch=epoch) is Acked.CLEAN
                 self.check()

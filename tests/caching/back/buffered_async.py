@@ -66,7 +66,7 @@ class AsyncBuffered:
 
     async def claim(self, count: int = 100, lasts: float = 60.0) -> dict[Any, Claimed]:
         """By key."""
-        claims = await self.buffer.claim(count, lasts, 5.0)
+        claims = await self.buffer.claim(count, lasts, 5.0, os.urandom(16))
         assert claims.is_open
         return {one.record.key: one for one in claims.records}
 

@@ -45,6 +45,7 @@ class Both:
         self.model = BufferModel(max_dirty=MOST, max_bytes=BYTES)
         self.now, self.made, self.epoch, self.runs = 0, 0, 0, 1
         self.claimed: list[tuple[bytes, Any, int, int]] = []
+        self.tokens = [b"%016d" % 0]
         self.sent: list[tuple[str, bytes, int, int]] = []
         self.seen: Counter[str] = Counter()
         self.reserved: list[tuple[str, bytes, int, int | None, int, bytes]] = []
@@ -157,14 +158,26 @@ class Both:
         self.now = int(self.account.field("c"))  # another generation has a later clock
 
     def claim(self, chance: Random, name: str) -> None:
-        is_open, _, _, *found = self.account.run("back_claim", [], self.run, 2, 10**6, LASTS, 1000)
+        if chance.random() < 0.8:  # else another step of the last
+            self.made += 1
+            self.tokens.append(b"%016d" % self.made)
+        token = self.tokens[-1]
+        is_open, _, _, *found = self.account.run("back_claim", [], self.run, 2, 10**6, LASTS, 1000, token)
         assert bool(is_open) == (self.model.epoch > 0 and self.model.run == self.run)
         if is_open:
             given = {at: unpacked(record).version for at, record in zip(found[::3], found[1::3], strict=True)}
-            mine = self.model.claim(2, self.now, LASTS)
+            mine = self.model.claim(2, self.now, LASTS, token)
+            self.seen["late"] += self.model.was_ended(token)
             assert given == {at: held.version for at, held in mine.items()}
-            assert [int(tries) for tries in found[2::3]] == [self.model.tries[at] for at in found[::3]]
+            assert [int(tries) for tries in found[2::3]] == [self.model.tries.get(at, 0) for at in found[::3]]
             self.claimed += [(at, held, self.now, self.model.epoch) for at, held in mine.items()]
+
+    def end(self, chance: Random, name: str) -> None:
+        token = chance.choice(self.tokens[-3:])
+        before = dict(self.model.due)
+        self.model.end(token, self.now, LASTS)
+        self.account.run("back_end", [], token, LASTS)
+        self.seen["ended"] += before != self.model.due
 
     def one(self, chance: Random) -> tuple[bytes, Any, int, int] | None:
         """A claim."""
@@ -182,8 +195,10 @@ class Both:
     def fail(self, chance: Random, name: str) -> None:
         if one := self.one(chance):
             at, held, *_ = one
-            told = [PAUSE, at, text_of(held.version), digest_of(at[1:].decode())]
-            assert self.account.run("back_fail", [], *told) == [self.model.fail(at, held.version, self.now, PAUSE)]
+            tries = chance.choice((0, 1))
+            told = [PAUSE, tries, at, text_of(held.version), digest_of(at[1:].decode())]
+            mine = self.model.fail(at, held.version, self.now, PAUSE, tried=bool(tries))
+            assert self.account.run("back_fail", [], *told) == [mine]
 
     def park(self, chance: Random, name: str) -> None:
         if one := self.one(chance):
@@ -242,6 +257,7 @@ class Both:
 
 STEPS = {
     "put": 12, "again": 4, "claim": 10, "ack": 8, "fail": 2, "park": 5, "retry": 5, "discard": 1, "open": 0.5, "passes": 6,
+    "end": 4,
     "restarts": 0.5, "reserve": 8, "put_reserved": 7, "settle": 3,
 }  # fmt: skip
 
@@ -249,7 +265,7 @@ STEPS = {
 def test_the_scripts_answer_what_the_model_answers(client: redis.Redis) -> None:
     """The same steps at random on both: the same answers, records, times and counts."""
     seen: Counter[str] = Counter()
-    for seed in range(25):
+    for seed in range(30):
         chance, both = Random(seed), Both(client)
         for name in chance.choices(list(STEPS), list(STEPS.values()), k=90):
             getattr(both, name)(chance, chance.choice(NAMES))
@@ -258,7 +274,7 @@ def test_the_scripts_answer_what_the_model_answers(client: redis.Redis) -> None:
     wanted = (
         {answer.value for answer in Answer}
         | {fate.value for fate in Fate}
-        | {"clean", "again", "gone", "parked 1", "parked 0", "dirty"}
+        | {"ended", "late", "clean", "again", "gone", "parked 1", "parked 0", "dirty"}
     )
     assert all(seen[word] > 3 for word in wanted), seen
 
@@ -283,9 +299,9 @@ def test_a_buffer_that_is_lost_in_part_is_opened_anew_and_whole(client: redis.Re
     assert both.account.run("back_park", [], at, text_of(version), "why") == 1
     client.delete(both.key(lost))
     if lost != "parked":
-        assert both.account.run("back_claim", [], both.run, 9, 10**6, LASTS, 1000)[0] == 0
+        assert both.account.run("back_claim", [], both.run, 9, 10**6, LASTS, 1000, b"t" * 16)[0] == 0
     both.account.run("back_open", [], both.run, 2, "")
-    is_open, epoch, _, *found = both.account.run("back_claim", [], both.run, 9, 10**6, LASTS, 1000)
+    is_open, epoch, _, *found = both.account.run("back_claim", [], both.run, 9, 10**6, LASTS, 1000, b"t" * 16)
     assert (is_open, epoch, len(found) // 3) == (1, 2, 0 if lost == "dirty" else 2)
     for of in ("dirty", "parked"):
         _, _, size, wrong, counted = both.account.run("back_audit", [], of, 0, 100)

@@ -57,6 +57,8 @@ def test_the_last_of_several_puts_is_written(redis_server: Any) -> None:
         assert (second.record.version, b.value(second), second.tries) == (later.version, "two", 1)
         assert not b.buffer.park(first, "late")
         assert b.buffer.fail([first, second], 0.0) == 1
+        assert (b.claim())["a"].tries == 1, "it was not tried"
+        assert b.buffer.fail([first, second], 0.0, tries=1) == 1
         assert (b.claim())["a"].tries == 2
         assert b.buffer.ack([second]) == [Acked.CLEAN]
         b.whole()
@@ -173,7 +175,7 @@ def test_a_buffer_is_opened_first_and_never_with_an_old_epoch(own_redis: Any) ->
         put = b.put("a", "v")
         assert put.answer is Answer.OPEN
         assert (b.buffer.status()).is_open is False
-        assert not (b.buffer.claim(1, 1.0, 1.0)).is_open
+        assert not (b.buffer.claim(1, 1.0, 1.0, b"t" * 16)).is_open
         b.opened(3)
         first = b.put("a", "v")
         assert first.version == version_of(3, 1)

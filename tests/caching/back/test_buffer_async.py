@@ -56,6 +56,8 @@ async def test_the_last_of_several_puts_is_written(redis_server: Any) -> None:
         assert (second.record.version, b.value(second), second.tries) == (later.version, "two", 1)
         assert not await b.buffer.park(first, "late")
         assert await b.buffer.fail([first, second], 0.0) == 1
+        assert (await b.claim())["a"].tries == 1, "it was not tried"
+        assert await b.buffer.fail([first, second], 0.0, tries=1) == 1
         assert (await b.claim())["a"].tries == 2
         assert await b.buffer.ack([second]) == [Acked.CLEAN]
         await b.whole()
@@ -172,7 +174,7 @@ async def test_a_buffer_is_opened_first_and_never_with_an_old_epoch(own_redis: A
         put = await b.put("a", "v")
         assert put.answer is Answer.OPEN
         assert (await b.buffer.status()).is_open is False
-        assert not (await b.buffer.claim(1, 1.0, 1.0)).is_open
+        assert not (await b.buffer.claim(1, 1.0, 1.0, b"t" * 16)).is_open
         await b.opened(3)
         first = await b.put("a", "v")
         assert first.version == version_of(3, 1)

@@ -166,7 +166,7 @@ async def test_a_restart_keeps_what_was_acknowledged_and_raises_the_epoch(own_re
         servers.primary.start()
         put = await put_soon(b, "k0", "later")
         assert (put.answer, put.version) == (Answer.OPEN, 1)
-        assert not (await b.buffer.claim(9, 1.0, 1.0)).is_open
+        assert not (await b.buffer.claim(9, 1.0, 1.0, b"t" * 16)).is_open
         assert await b.buffer.open(2) == (True, 2)
         assert [await b.seen(f"k{n}") for n in range(5)] == [str(15 + n) for n in range(5)]
         put = await b.put("k0", "later")

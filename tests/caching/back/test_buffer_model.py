@@ -33,7 +33,7 @@ def test_no_order_of_steps_shows_less_than_was_acknowledged() -> None:
         answer.value for answer in Acked
     }
     wanted |= {"held", "settled", "replay", "late done", "late overtaken", "late conflict"}
-    wanted |= {"stored", "parked True", "parked False", "dirty", "newer"}
+    wanted |= {"ended", "stored", "parked True", "parked False", "dirty", "newer"}
     assert all(answers[word] > 10 for word in wanted), answers
 
 
@@ -75,6 +75,9 @@ SWITCHES = {
     "a PARK ends the claim": [
         ("                self.due[name] = now\n            return", "                pass\n            return")
     ],
+    "an ended claim is over": [("if at == till and at > now]", "if False]")],
+    "and gets nothing late": [("        if self.was_ended(token):\n            return {}\n", "")],
+    "no two claims end together": [("max(now + lasts, 1 + max(self.claims.values(), default=0))", "now + lasts")],
     "RETRY keeps what is newer": [('        if name in self.dirty:\n            return "newer"\n', "")],
     "what stands aside is shown": [("        if name in self.parked:\n            return self.parked[name].held\n", "")],
     "what stands aside goes when a later one is written": [

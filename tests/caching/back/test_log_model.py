@@ -180,7 +180,7 @@ def test_what_was_refused_is_applied_by_nobody() -> None:
 
 
 SWITCHES = {
-    "one lease": [("        if self.lease and self.lease != token and self.until > now:\n            return []\n", "")],
+    "one lease": [("self.lease and self.lease != token and self.until > now", "False")],
     "in order": [("found = self.log[:count]", "found = self.log[-count:]")],
     "DONE names a version": [("if entry.held.version <= through]:\n", "if through]:\n")],
     "a retry has a new version": [

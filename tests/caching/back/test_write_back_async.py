@@ -167,6 +167,17 @@ async def test_a_put_that_expects_another_version_is_refused(rig: Rig) -> None:
     assert await rig.cache.get("a") == Profile("ada", 2)
 
 
+@pytest.mark.parametrize("version", ["2:00000000000000000000001", True, 1.5, -1, 2**63])
+async def test_what_is_no_version_is_refused(rig: Rig, version: Any) -> None:
+    """Such as the text of a Lookup: nothing is put, and the error says what to pass."""
+    await rig.cache.put("a", Profile("ada", 1))
+    with pytest.raises(UsageError, match="is no version"):
+        await rig.cache.put("a", Profile("bob", 2), if_version=version)
+    with pytest.raises(UsageError, match="is no version"):
+        await rig.cache.delete("a", if_version=version)
+    assert await rig.cache.get("a") == Profile("ada", 1)
+
+
 async def test_what_the_table_refuses_is_parked_and_still_read(rig: Rig) -> None:
     """The others are written; a later put of the key takes its place."""
     for number in range(10):
