@@ -39,6 +39,7 @@ from regionkit.contract.outcomes import Failure
 from regionkit.contract.records import Records
 from regionkit.core.deadline import Deadline
 from regionkit.core.tables import Table
+from regionkit.errors import RegionUnavailable
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position
@@ -88,6 +89,13 @@ class EndpointBackend(Protocol):
 
     def classify(self, error: BaseException) -> Failure:
         """What an error that left a block says."""
+        ...
+
+    def lacking(self, error: Exception) -> RegionUnavailable | None:
+        """The error of a right on a table of regionkit's that a unit's statement lacked; None where it failed for another reason.
+
+        The application's own tables are its own affair.
+        """
         ...
 
     def evict(self) -> None:

@@ -38,6 +38,7 @@ from regionkit.contract.outcomes import Failure
 from regionkit.contract.records_async import AsyncRecords
 from regionkit.core.deadline import Deadline
 from regionkit.core.tables import Table
+from regionkit.errors import RegionUnavailable
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position
@@ -89,6 +90,13 @@ class AsyncEndpointBackend(Protocol):
 
     def classify(self, error: BaseException) -> Failure:
         """What an error that left a block says."""
+        ...
+
+    def lacking(self, error: Exception) -> RegionUnavailable | None:
+        """The error of a right on a table of regionkit's that a unit's statement lacked; None where it failed for another reason.
+
+        The application's own tables are its own affair.
+        """
         ...
 
     def evict(self) -> None:

@@ -5,7 +5,9 @@
    whose COMMIT was answered is "yes". Where nothing is rolled back, a unit that raised after it had written is "unknown".
 3. What a server rolled back for the sake of others leaves a unit as TransactionRolledBack, whatever its driver calls it:
    running the unit again may succeed.
-4. A stamp is an upper bound: the position that came with the COMMIT, or a later one of the same run of the owner. Where
+4. A right that the account lacks on a table of regionkit's leaves it as RegionUnavailable: the store cannot be used until it
+   is granted.
+5. A stamp is an upper bound: the position that came with the COMMIT, or a later one of the same run of the owner. Where
    neither can be had, there is none.
 """
 
@@ -118,6 +120,9 @@ class AsyncStoreUnit:
                     fix=block.store.advice.collisions,
                     store=block.store.name,
                 ) from raised
+            right = block.store.backend(block.index).lacking(raised) if isinstance(raised, Exception) else None
+            if right is not None:
+                raise right from raised
             raise
         undone = block.progress.undone and not block.progress.commits
         try:

@@ -28,6 +28,9 @@ from regionkit.testing import crash_points
 LEASE = 0.6
 WORKERS = 2
 CELL_WITHIN = 120.0
+GAP_WAIT = 2.0 * CELL_WITHIN
+"""Seconds: never over. What comes first of a key may die with its consumer a dozen times, and the transaction of each of them
+stands for seconds on MongoDB; a key that has waited long enough begins without it, as it should."""
 
 
 def die(how: str) -> None:
@@ -62,7 +65,7 @@ def consume(cell: dict[str, Any], *, dies: bool, chance: random.Random) -> dict[
     inbox = effects.inbox()
     if cell.get("without_inbox"):
         effects.forget_claims(inbox)
-    consumer = Consumer(source_of(cell), inbox=inbox, order=effects.order, concurrency=4, gap_wait=30.0)
+    consumer = Consumer(source_of(cell), inbox=inbox, order=effects.order, concurrency=4, gap_wait=GAP_WAIT)
 
     def inside() -> None:
         if cell["point"] == "in the effect":

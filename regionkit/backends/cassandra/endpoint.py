@@ -131,6 +131,9 @@ class CassandraEndpoint:
         """What an error that left a block says."""
         return classify(error)
 
+    def lacking(self, error: Exception) -> None:
+        """Nothing: no unit has tables here."""
+
     def evict(self) -> None:
         """Nothing: data centres have no roles to change, and the driver replaces the connections of a node that restarts."""
 

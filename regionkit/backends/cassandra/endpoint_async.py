@@ -130,6 +130,9 @@ class AsyncCassandraEndpoint:
         """What an error that left a block says."""
         return classify(error)
 
+    def lacking(self, error: Exception) -> None:
+        """Nothing: no unit has tables here."""
+
     def evict(self) -> None:
         """Nothing: data centres have no roles to change, and the driver replaces the connections of a node that restarts."""
 

@@ -140,6 +140,9 @@ class MemoryEndpoint:
         """What an error that left a block says."""
         return classify(error)
 
+    def lacking(self, error: Exception) -> None:
+        """Nothing: no unit has tables here."""
+
     def claim(self, handle: Any, claim: Claim) -> Marker | None:
         """First step of a keyed attempt: None when the key is ours now, else what stands there."""
         return self.records.claim(handle, claim)

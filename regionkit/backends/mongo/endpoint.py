@@ -32,7 +32,7 @@ from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.outcomes import Failure
 from regionkit.core.deadline import Deadline
 from regionkit.core.tables import Table
-from regionkit.errors import ConfigurationError
+from regionkit.errors import ConfigurationError, RegionUnavailable
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position, as_position
@@ -139,6 +139,11 @@ class MongoEndpoint:
     def classify(self, error: BaseException) -> Failure:
         """What an error that left a block says."""
         return classify(error)
+
+    def lacking(self, error: Exception) -> RegionUnavailable | None:
+        """The error of a right on a collection of regionkit's that a command lacked; None where it failed for another reason."""
+        found = lacking(self._context, error) if isinstance(error, PyMongoError) else None
+        return found if found is not None and f".{self._context.namespace}_rk_" in found.cause else None
 
     def evict(self) -> None:
         """Connections made until now are closed when they are next touched."""

@@ -62,6 +62,9 @@ class RedisEndpoint(RedisPool):
         """What an error that left a block says."""
         return classify(error)
 
+    def lacking(self, error: Exception) -> None:
+        """Nothing: no unit has tables here."""
+
     def probe(self, timeout: float, connecting: float) -> Observation:
         """Ask the server where it stands, on the monitor's own connection; making one may take `connecting` seconds."""
         observation = super().probe(timeout, connecting)

@@ -63,6 +63,9 @@ class AsyncRedisEndpoint(AsyncRedisPool):
         """What an error that left a block says."""
         return classify(error)
 
+    def lacking(self, error: Exception) -> None:
+        """Nothing: no unit has tables here."""
+
     async def probe(self, timeout: float, connecting: float) -> Observation:
         """Ask the server where it stands, on the monitor's own connection; making one may take `connecting` seconds."""
         observation = await super().probe(timeout, connecting)

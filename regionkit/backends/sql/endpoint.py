@@ -20,7 +20,7 @@ from regionkit.backends.sql.marker import forget, insert_unless_there, put_tombs
 from regionkit.backends.sql.pool import SqlPool
 from regionkit.backends.sql.record_rows import forget_ended
 from regionkit.backends.sql.records import SqlRecords
-from regionkit.backends.sql.rights import lacking, lacking_replication
+from regionkit.backends.sql.rights import lacking, lacking_own, lacking_replication
 from regionkit.backends.sql.schema import metadata
 from regionkit.backends.sql.server import SqlContext, encode_fork
 from regionkit.backends.sql.statements import Statements
@@ -34,7 +34,7 @@ from regionkit.contract.outcomes import Failure
 from regionkit.contract.unreached import without_frames
 from regionkit.core.deadline import Deadline
 from regionkit.core.tables import Table, table_name
-from regionkit.errors import ConfigurationError
+from regionkit.errors import ConfigurationError, RegionUnavailable
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position, UuidsReached, as_position
@@ -97,6 +97,10 @@ class SqlRows(abc.ABC):
     def classify(self, error: BaseException) -> Failure:
         """What an error that left a block says."""
         return classify(error)
+
+    def lacking(self, error: Exception) -> RegionUnavailable | None:
+        """The error of a right on a table of regionkit's that a statement lacked; None where it failed for another reason."""
+        return lacking_own(self._context, error)
 
     def claim(self, handle: Any, claim: Claim) -> Marker | None:
         """First statement of a keyed attempt: None when it is ours now, else what stands there."""

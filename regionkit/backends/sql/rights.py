@@ -14,7 +14,7 @@ from regionkit.contract.endpoint_errors import first_line, lacks_right
 from regionkit.errors import RegionUnavailable
 from regionkit.topology import sql_url
 
-__all__ = ["lacking", "lacking_replication"]
+__all__ = ["lacking", "lacking_own", "lacking_replication"]
 
 INSUFFICIENT_PRIVILEGE = "42501"
 TABLE_DENIED = (1142, 1143)
@@ -46,12 +46,22 @@ def lacking(context: SqlContext, error: BaseException, table: str = "") -> Regio
     return None
 
 
+def lacking_own(context: SqlContext, error: BaseException) -> RegionUnavailable | None:
+    """The same of a table of regionkit's; None also for the application's own tables: those are its own affair."""
+    own = f"{context.namespace}_rk_"
+    named = re.search(rf"\b{re.escape(own)}\w+", str(getattr(error, "statement", "")))
+    right = lacking(context, error, named.group() if named else "")
+    return right if right is not None and own in right.cause else None
+
+
 def _of_postgres(said: str, verb: str, table: str) -> tuple[str, str]:
     found = _POSTGRES.search(said)
     kind, name = found.groups() if found else ("table", table or "the table")
     if kind in ("schema", "database"):
         verb = "CREATE" if verb in ("CREATE", "ALTER") else "USAGE"
         return f"{verb} on {kind} {name}", f"GRANT {verb} ON {kind.upper()} {name}"
+    if kind == "sequence":  # what numbers the rows of an INSERT
+        return f"USAGE on sequence {name}", f"GRANT USAGE ON SEQUENCE {name}"
     return f"{verb} on {name}", f"GRANT {verb} ON {name}"
 
 
