@@ -9,6 +9,7 @@ import msgspec
 
 from regionkit.contract.unit import Committed
 from regionkit.core.deadline import Deadline
+from regionkit.errors import UsageError
 from regionkit.transactions.participants.participant import Branch, Participant, ParticipantFacts
 from regionkit.transactions.places import Place
 from regionkit.transactions.protocol import Decision, Finish, Outcome
@@ -31,6 +32,27 @@ class Member(msgspec.Struct):
     anchor: bool
     place: Place | None = None
     deferred: list[str] = []
+
+    def defer(self, statement: str) -> None:
+        """Send it with PREPARE, or with COMMIT.
+
+        Raises:
+            UsageError: it cannot be one statement.
+        """
+        if not isinstance(statement, str):
+            why = f"it is a {type(statement).__name__}: what is deferred is a str, its values written into it"
+        elif not statement.strip("; \t\r\n"):
+            why = "it is empty"
+        elif any(one == "\0" or "\ud800" <= one <= "\udfff" for one in statement):
+            why = "it holds a NUL, or half of a character"
+        else:
+            self.deferred.append(statement)
+            return
+        raise UsageError(
+            f"this cannot be deferred on branch {self.xid.branch!r}.",
+            why=f"{why}.",
+            fix="give one statement of SQL as text; what has parameters runs on tx.session(name).",
+        )
 
     def refused(self, deadline: Deadline) -> str:
         """Why it may not end well, and was rolled back: its store has another owner by now. "" where nothing is wrong."""

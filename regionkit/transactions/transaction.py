@@ -116,9 +116,9 @@ class Transaction:
         """Send a statement with the branch's PREPARE (or COMMIT), in one message: work that needs no answer costs no trip.
 
         Raises:
-            UsageError, RegionUnavailable, DeadlineExceeded: as `session`.
+            UsageError, RegionUnavailable, DeadlineExceeded: as `session`; UsageError: it cannot be one statement.
         """
-        (self._member(name, key, read_only=False)).deferred.append(statement)
+        (self._member(name, key, read_only=False)).defer(statement)
 
     def savepoint(self) -> Savepoint:
         """A block inside: what it raises undoes what it did in every branch, and is raised on; the transaction goes on."""

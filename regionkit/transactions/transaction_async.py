@@ -115,9 +115,9 @@ class AsyncTransaction:
         """Send a statement with the branch's PREPARE (or COMMIT), in one message: work that needs no answer costs no trip.
 
         Raises:
-            UsageError, RegionUnavailable, DeadlineExceeded: as `session`.
+            UsageError, RegionUnavailable, DeadlineExceeded: as `session`; UsageError: it cannot be one statement.
         """
-        (await self._member(name, key, read_only=False)).deferred.append(statement)
+        (await self._member(name, key, read_only=False)).defer(statement)
 
     def savepoint(self) -> AsyncSavepoint:
         """A block inside: what it raises undoes what it did in every branch, and is raised on; the transaction goes on."""

@@ -418,11 +418,18 @@ def test_a_primary_is_replaced_behind_one_address(world: World) -> None:
 # -- (d) a coordinator that wakes up too late
 
 
-@pytest.mark.parametrize(
-    ("instant", "told", "sides"),
-    [("tpc.decide.before", "TransactionAborted no", (0, 0)), ("tpc.decided", "committed", (1, 1))],
-)
-def test_two_recoverers_and_a_coordinator_that_was_frozen(
+RECOVERERS = 3
+FROZEN = [
+    ("tpc.prepare.first.after", "TransactionAborted no", (0, 0)),
+    ("tpc.decide.before", "TransactionAborted no", (0, 0)),
+    ("tpc.decided", "committed", (1, 1)),
+    ("tpc.commit.first.after", "committed", (1, 1)),
+]
+"""At which instant, what it is told when it goes on, what the data say."""
+
+
+@pytest.mark.parametrize(("instant", "told", "sides"), FROZEN)
+def test_recoverers_at_once_and_a_coordinator_that_was_frozen(
     instant: str, told: str, sides: tuple[int, int], world: World, tmp_path: Path
 ) -> None:
     """They end it while it stands still; when it goes on, it is told so."""
@@ -438,7 +445,7 @@ def test_two_recoverers_and_a_coordinator_that_was_frozen(
     try:
         _, status = os.waitpid(pid, os.WUNTRACED)
         assert os.WIFSTOPPED(status), "it has to stand still there"
-        banks, together, reports = [world.bank(), world.bank()], threading.Barrier(2), []
+        banks, together, reports = [world.bank() for _ in range(RECOVERERS)], threading.Barrier(RECOVERERS), []
 
         def recover(bank: Bank) -> None:
             together.wait()
@@ -451,7 +458,7 @@ def test_two_recoverers_and_a_coordinator_that_was_frozen(
             thread.join()
         for bank in banks:
             bank.__exit__()
-        assert len(reports) == 2
+        assert len(reports) == RECOVERERS
         report = world.settled()
         assert (report.clean, report.hazards) == (True, ()), str(report)
         last = world.sql("log", f"SELECT * FROM {NAMESPACE}_rk_tpc_log ORDER BY gtrid DESC LIMIT 1")

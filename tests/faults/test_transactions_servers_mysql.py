@@ -93,3 +93,11 @@ def test_an_answer_is_lost(what: str, world: World) -> None:
         assert world.sides(number) in sides
         over_mariadb.truthful(error, bank, world.sides(number))
         assert world.left == []
+
+
+@pytest.mark.parametrize(("instant", "told", "sides"), over_mariadb.FROZEN)
+def test_recoverers_at_once_and_a_coordinator_that_was_frozen(
+    instant: str, told: str, sides: tuple[int, int], world: World, tmp_path: Path
+) -> None:
+    """As with MariaDB: they end the session that holds the branch, and only the log decides."""
+    over_mariadb.test_recoverers_at_once_and_a_coordinator_that_was_frozen(instant, told, sides, world, tmp_path)

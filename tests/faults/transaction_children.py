@@ -35,12 +35,15 @@ from regionkit.transactions.recovery import Recovery
 
 NAMESPACE = "bank"
 WORKERS = 4
-ACCOUNTS = 500
+ACCOUNTS = 2000
 """Many: who dies leaves two of them locked until recovery comes, and others shall not wait for them."""
 PATIENCE = 1.5
 """Seconds; far more than a transfer takes, and recovery has to be seen at work while others transfer."""
-WARM, LATEST = 3, 0.2
-"""A coordinator dies at most so many seconds after it has begun so many transfers: the first ones open connections."""
+WARM, LATEST = 3, 0.05
+"""A coordinator dies at most so many seconds after it has begun so many transfers: the first ones open connections. A
+transfer takes some 5 ms."""
+OFTEN, SELDOM = 5, 2
+"""It dies at a point when it passes there for the n-th time, n at most so many; where it passes twice a second only, fewer."""
 CELL_WITHIN = 600.0
 DECIDED = ("tpc.decide.after", "tpc.anchor.after", "tpc.decided", "tpc.commit", "tpc.ended")
 """Points where COMMIT is decided: what a child was at, when it died there, has to be committed."""
@@ -56,11 +59,8 @@ class Bank:
 
     def __init__(self, cell: dict[str, Any]) -> None:
         self.archive: str = cell.get("archive", "")
-        self.engines = {
-            url: create_engine(url, poolclass=NullPool)
-            for url in {*sides_of(cell).values(), cell["log"]}
-            if "://" in url
-        }
+        self.urls = {*sides_of(cell).values(), cell["log"]}
+        self.engines = {url: create_engine(url, poolclass=NullPool) for url in self.urls if "://" in url}
         if "://" in cell["log"]:
             self.log: Any = SqlDecisionLog(self.engines[cell["log"]], unsafe_async_replica=True)
         else:
@@ -106,10 +106,10 @@ def transfer(bank: Bank, chance: random.Random, told: Any, *, fails: bool, accou
             raise ZeroDivisionError
 
 
-def coordinate(cell: dict[str, Any], seed: int, point: str, path: Path) -> None:
-    """Transfers until it dies at the point; or until somebody kills it."""
-    chance, bank = random.Random(seed), Bank(cell)
-    left = chance.randrange(1, 6)
+def coordinate(cell: dict[str, Any], warm: Bank | None, seed: int, point: str, path: Path) -> None:
+    """Transfers until it dies at the point; or until somebody kills it. `warm`: its parent's bank, or it makes its own."""
+    chance, bank = random.Random(seed), warm or Bank(cell)
+    left = chance.randint(1, SELDOM if "acknowledge" in point else OFTEN)
     if "://" not in cell["log"]:  # nobody else may open a file log: what the last one left is ended first
         bank.recovery(0.0).run(soon())
 
@@ -127,9 +127,9 @@ def coordinate(cell: dict[str, Any], seed: int, point: str, path: Path) -> None:
                 transfer(bank, chance, told, fails="rollback" in point or (not point and chance.random() < 0.1))
 
 
-def recover(cell: dict[str, Any]) -> None:
+def recover(bank: Bank) -> None:
     """Again and again, until somebody kills it."""
-    recovery = Bank(cell).recovery(PATIENCE)
+    recovery = bank.recovery(PATIENCE)
     while True:
         with contextlib.suppress(RegionKitError):
             recovery.run(soon())
@@ -161,10 +161,10 @@ def fork(work: Any) -> int:
 class Dying:
     """A coordinator that will die."""
 
-    def __init__(self, cell: dict[str, Any], chance: random.Random, point: str, path: Path) -> None:
+    def __init__(self, cell: dict[str, Any], warm: Bank | None, chance: random.Random, point: str, path: Path) -> None:
         self.point, self.path = point, path
         seed = chance.randrange(1 << 30)
-        self.pid = fork(lambda: coordinate(cell, seed, point, path))
+        self.pid = fork(lambda: coordinate(cell, warm, seed, point, path))
         self.dies_after = None if point else chance.uniform(0.0, LATEST)
         self.made = time.monotonic()
         self.began: float | None = None
@@ -195,7 +195,9 @@ def run(cell: dict[str, Any]) -> dict[str, Any]:
     workers = 1 if alone else 2 if "sqlite" in cell["log"] else WORKERS  # writers of a SQLite file wait for each other
     bank = Bank(cell)
     bank.recovery(PATIENCE).run(soon())  # children have all imported that they need
-    bank.close()
+    warm = bank if all(url.startswith(("postgresql", "mysql")) for url in bank.urls) else None
+    if warm is None:  # neither SQLite nor a file log may be open in a process that forks
+        bank.close()
     failed, number, recoverers = 0, 0, 0
     at_work: dict[int, Dying] = {}
     took: list[tuple[float, str]] = []
@@ -204,10 +206,13 @@ def run(cell: dict[str, Any]) -> dict[str, Any]:
     while (plan or at_work) and time.monotonic() < until and failed < 4:
         while plan and len(at_work) < workers:
             number += 1
-            made = Dying(cell, chance, plan.pop(), folder / f"told{number}")
+            made = Dying(cell, warm, chance, plan.pop(), folder / f"told{number}")
             at_work[made.pid] = made
         if not recoverer and not alone:
-            recoverer, recoverer_dies = fork(lambda: recover(cell)), time.monotonic() + chance.uniform(0.3, 3.0)
+            recoverer, recoverer_dies = (
+                fork(lambda: recover(warm or Bank(cell))),
+                time.monotonic() + chance.uniform(0.3, 3.0),
+            )
         if recoverer and time.monotonic() > recoverer_dies:
             os.kill(recoverer, signal.SIGKILL)
             os.waitpid(recoverer, 0)
@@ -229,6 +234,8 @@ def run(cell: dict[str, Any]) -> dict[str, Any]:
     for pid in (*at_work, *((recoverer,) if recoverer else ())):
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+    if warm is not None:
+        warm.close()
     found = {"late": len(at_work) + len(plan), "failed": failed, "recoverers": recoverers, "slowest": sorted(took)[-4:]}
     begun = sum(len(path.read_text().split()) for path in folder.glob("told*"))
     return {**found, "begun": begun, **settled(cell, died)}

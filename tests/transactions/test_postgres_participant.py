@@ -445,12 +445,74 @@ def test_a_deferred_commit_before_an_error_is_no_clean_end(rig: ParticipantRig) 
     branch.close()
 
 
+@pytest.mark.parametrize("text", ["INSRT INTO bank", "SELECT 'open", "SELECT 1 /* open", "SELECT $$ open"])
+@pytest.mark.parametrize("one_phase", [False, True])
+def test_a_deferred_text_that_is_no_sql_is_a_clean_no(text: str, one_phase: bool, rig: ParticipantRig) -> None:
+    """The server refuses the whole message, BEGIN with it: nothing was torn by it, and the connection is fit."""
+    bank = rig.participant()
+    branch = rig.branch(bank)
+    branch.defer(rig.adding())
+    branch.defer(text)
+    answered = branch.commit_one_phase([], within()) if one_phase else branch.prepare(within())
+    assert (answered.winner, answered.retryable, branch.torn) == (Decision.ABORT, False, "")
+    branch.close()
+    assert rig.accounts == set()
+    again = rig.branch(bank)
+    number = rig.add(again)
+    again.defer(text)  # behind a BEGIN that was done: it is rolled back
+    assert ((again.prepare(within())).vote, again.torn) == (Vote.NO, "")
+    again.close()
+    assert number not in rig.accounts
+
+
+def test_a_deferred_commit_before_an_error_of_syntax_at_run_time(rig: ParticipantRig) -> None:
+    """The same code, from inside a procedure: the COMMIT before it was done."""
+    bank = rig.participant()
+    branch = rig.branch(bank)
+    branch.defer(rig.adding())
+    branch.defer("COMMIT")
+    branch.defer("DO $$ BEGIN EXECUTE 'INSRT'; END $$")
+    assert (branch.prepare(within())).vote is Vote.NO
+    assert branch.torn and len(rig.accounts) == 1
+    branch.close()
+
+
 REFUSED = {
     "a temporary table": ["CREATE TEMP TABLE t (id int)"],
     "LISTEN": ["LISTEN news"],
     "NOTIFY": ["NOTIFY news"],
     "a lock of both kinds": ["SELECT pg_advisory_lock(9)", "SELECT pg_advisory_xact_lock(9)"],
 }
+
+
+@pytest.mark.parametrize("worked", [False, True])
+@pytest.mark.parametrize("what", ["a temporary table", "a deferred constraint"])
+def test_a_prepare_that_is_refused_behind_deferred_work_tears_nothing(
+    what: str, worked: bool, rig: ParticipantRig
+) -> None:
+    """The marker was written, so the transaction was the branch's own till then, and PREPARE's error has rolled it back."""
+    bank = rig.participant()
+    rig.sql("CREATE TABLE once (id INTEGER UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+    texts = {"a deferred constraint": ["INSERT INTO once VALUES (1), (1)"], **REFUSED}[what]
+    branch = rig.branch(bank)
+    if worked:
+        rig.add(branch)
+    for one in (rig.adding(), *texts):
+        branch.defer(one)
+    assert (branch.prepare(within())).vote is Vote.NO
+    assert (branch.torn, rig.accounts) == ("", set())
+    branch.close()
+
+
+def test_several_statements_and_a_commit_in_one_deferred_text(rig: ParticipantRig) -> None:
+    """However many answers they get, what the COMMIT has left is told."""
+    bank = rig.participant()
+    for more in range(6):
+        branch = rig.branch(bank)
+        branch.defer("; ".join([rig.adding(), *("SELECT 1" for _ in range(more)), "COMMIT"]))
+        answered = branch.prepare(within())
+        assert answered.vote is not Vote.YES and (branch.torn or answered.vote is Vote.UNANSWERED)
+        branch.close()
 
 
 @pytest.mark.parametrize("what", REFUSED)

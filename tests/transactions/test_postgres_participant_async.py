@@ -446,12 +446,76 @@ async def test_a_deferred_commit_before_an_error_is_no_clean_end(rig: AsyncParti
     await branch.close()
 
 
+@pytest.mark.parametrize("text", ["INSRT INTO bank", "SELECT 'open", "SELECT 1 /* open", "SELECT $$ open"])
+@pytest.mark.parametrize("one_phase", [False, True])
+async def test_a_deferred_text_that_is_no_sql_is_a_clean_no(
+    text: str, one_phase: bool, rig: AsyncParticipantRig
+) -> None:
+    """The server refuses the whole message, BEGIN with it: nothing was torn by it, and the connection is fit."""
+    bank = await rig.participant()
+    branch = await rig.branch(bank)
+    branch.defer(rig.adding())
+    branch.defer(text)
+    answered = await (branch.commit_one_phase([], within()) if one_phase else branch.prepare(within()))
+    assert (answered.winner, answered.retryable, branch.torn) == (Decision.ABORT, False, "")
+    await branch.close()
+    assert rig.accounts == set()
+    again = await rig.branch(bank)
+    number = await rig.add(again)
+    again.defer(text)  # behind a BEGIN that was done: it is rolled back
+    assert ((await again.prepare(within())).vote, again.torn) == (Vote.NO, "")
+    await again.close()
+    assert number not in rig.accounts
+
+
+async def test_a_deferred_commit_before_an_error_of_syntax_at_run_time(rig: AsyncParticipantRig) -> None:
+    """The same code, from inside a procedure: the COMMIT before it was done."""
+    bank = await rig.participant()
+    branch = await rig.branch(bank)
+    branch.defer(rig.adding())
+    branch.defer("COMMIT")
+    branch.defer("DO $$ BEGIN EXECUTE 'INSRT'; END $$")
+    assert (await branch.prepare(within())).vote is Vote.NO
+    assert branch.torn and len(rig.accounts) == 1
+    await branch.close()
+
+
 REFUSED = {
     "a temporary table": ["CREATE TEMP TABLE t (id int)"],
     "LISTEN": ["LISTEN news"],
     "NOTIFY": ["NOTIFY news"],
     "a lock of both kinds": ["SELECT pg_advisory_lock(9)", "SELECT pg_advisory_xact_lock(9)"],
 }
+
+
+@pytest.mark.parametrize("worked", [False, True])
+@pytest.mark.parametrize("what", ["a temporary table", "a deferred constraint"])
+async def test_a_prepare_that_is_refused_behind_deferred_work_tears_nothing(
+    what: str, worked: bool, rig: AsyncParticipantRig
+) -> None:
+    """The marker was written, so the transaction was the branch's own till then, and PREPARE's error has rolled it back."""
+    bank = await rig.participant()
+    rig.sql("CREATE TABLE once (id INTEGER UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+    texts = {"a deferred constraint": ["INSERT INTO once VALUES (1), (1)"], **REFUSED}[what]
+    branch = await rig.branch(bank)
+    if worked:
+        await rig.add(branch)
+    for one in (rig.adding(), *texts):
+        branch.defer(one)
+    assert (await branch.prepare(within())).vote is Vote.NO
+    assert (branch.torn, rig.accounts) == ("", set())
+    await branch.close()
+
+
+async def test_several_statements_and_a_commit_in_one_deferred_text(rig: AsyncParticipantRig) -> None:
+    """However many answers they get, what the COMMIT has left is told."""
+    bank = await rig.participant()
+    for more in range(6):
+        branch = await rig.branch(bank)
+        branch.defer("; ".join([rig.adding(), *("SELECT 1" for _ in range(more)), "COMMIT"]))
+        answered = await branch.prepare(within())
+        assert answered.vote is not Vote.YES and (branch.torn or answered.vote is Vote.UNANSWERED)
+        await branch.close()
 
 
 @pytest.mark.parametrize("what", REFUSED)

@@ -262,6 +262,17 @@ def test_deferred_and_read_only(bank: Bank) -> None:
     assert bank.rows == ([1], [1, 2])
 
 
+@pytest.mark.parametrize("given", [None, b"SELECT 1", text("SELECT 1"), "", " ;\n", "SELECT '\0'", "SELECT '\ud800'"])
+def test_what_is_no_statement_is_not_deferred(given: Any, bank: Bank) -> None:
+    """It is refused at once, where it stands in the application, and the block may go on."""
+    with bank.tm.begin() as tx:
+        with pytest.raises(UsageError, match="cannot be deferred"):
+            tx.defer("accounts", given)
+        for name in ("accounts", "payments"):
+            tx.defer(name, "INSERT INTO bank (id, total) VALUES (1, 1)")
+    assert bank.rows == ([1], [1])
+
+
 @pytest.mark.parametrize(
     ("name", "how", "raises"),
     [("accounts", "COMMIT", True), ("accounts", "COMMIT, BEGIN", False), ("payments", "COMMIT", False)],

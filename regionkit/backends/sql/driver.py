@@ -63,6 +63,8 @@ class DriverState:
     """Whether the end of the transaction put back what the block had set."""
     branch: bool = False
     """Whether a pillar writes what begins and ends its transactions: the driver itself is in autocommit mode."""
+    done: int = 0
+    """Statements of the last message that were done before the one that failed: none where its text cannot be read as SQL."""
     rides: bool = False
     """Whether `opening` goes out in the message of the first statement."""
     opening: tuple[str, ...] = ()

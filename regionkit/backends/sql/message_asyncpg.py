@@ -67,6 +67,7 @@ def send(dbapi_connection: Any, statements: Sequence[Statement]) -> list[Answer]
     begins = () if texts[0].split(None, 1)[0].upper() in BEGINNINGS else driver.beginnings()
     restore = driver.restore if ends(texts[-1].upper()) else b""
     results = ask(dbapi_connection, SEPARATOR.join((*begins, *texts)).encode() + restore)
+    driver.done = len(results) - bool(results and results[-1].error)
     count = len(begins) + len(texts)
     if restore and len(results) > count:
         driver.restored = driver.is_restored(results[-1])

@@ -141,6 +141,7 @@ def send(dbapi_connection: Any, statements: Sequence[Statement]) -> list[Answer]
         texts.insert(0, driver._get_tx_start_command().decode())
     restore: bytes = getattr(driver, "restore", b"") if ends(texts[-1].upper()) else b""
     results = ask(dbapi_connection, SEPARATOR.join(texts).encode(driver.info.encoding) + restore, notices)
+    driver.done = len(results) - failed(results[-1])
     if restore and len(results) > len(texts):
         driver.restored = driver.is_restored(results[-1])
         del results[len(texts) :]

@@ -77,13 +77,17 @@ class AsyncPostgresBranch(AsyncSqlBranchShell):
         return code_of(error) == "23514" and f"{self._participant.table}_gtrid" in str(error)
 
     async def sent(self, statements: list[Statement], then: Stage) -> list[Answer]:
-        """As any; notes whether the end itself was refused."""
+        """As any; notes whether the end itself was refused, or the whole message."""
         link = self._link
-        began = link.driver.busy or bool(link.opening)
+        opens, began = len(link.opening), link.driver.busy or bool(link.opening)
         try:
             return await super().sent(statements, then)
-        except Exception:  # of PREPARE or COMMIT itself, a deferred constraint's: that has rolled the branch back
-            self._rolled_back = began and not self._deferred and not link.driver.busy
+        except Exception:
+            # PREPARE or COMMIT itself was refused, behind the marker, which only the branch's own transaction takes: that has
+            # rolled it back. Or the server cannot read a text: nothing of the message was done, BEGIN neither
+            done = link.driver.done
+            clean = done == opens + len(statements) - 1 or (opens > 0 and done == 0)
+            self._rolled_back = began and clean and not link.driver.busy
             raise
 
     def _nothing_open(self, answers: Sequence[Answer]) -> bool:
