@@ -160,7 +160,8 @@ class Lazy:
         check_seconds("error_pause", self.error_pause, 0.0, LONGEST_TTL)
         _check_share(self.early)
         _check_share(self.jitter)
-        _check_calls(self, "load", "load_many")
+        check_call("load", self.load)
+        check_call("load_many", self.load_many)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +187,7 @@ class WriteThrough(Lazy):
     def __post_init__(self) -> None:
         Lazy.__post_init__(self)
         _check_times(self, "write_timeout")
-        _check_calls(self, "store")
+        check_call("store", self.store)
         if not callable(self.key):
             check_text("key", self.key, LONGEST_ATTRIBUTE)
         if self.on_shared_down not in ("refuse", "commit"):
@@ -397,8 +398,3 @@ def _check_times(strategy: Any, *names: str) -> None:
 def _check_share(share: float) -> None:
     if not is_number(share, 0.0, 0.5):
         raise ConfigurationError(f"a share of {share!r} is not usable.", fix="give a number from 0 to 0.5.")
-
-
-def _check_calls(strategy: Any, *names: str) -> None:
-    for name in names:
-        check_call(name, getattr(strategy, name))

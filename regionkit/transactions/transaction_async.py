@@ -138,9 +138,8 @@ class AsyncTransaction:
     def on_completed(self, call: Callable[[Outcome], Any]) -> None:
         """Call it with the outcome, whatever it is, when nothing more is done here."""
         self._require("used")
+        require_call("call", call)
         self._on_completed.append(call)
-
-    # -- what became of it
 
     @property
     def outcome(self) -> Outcome:

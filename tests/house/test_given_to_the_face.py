@@ -250,6 +250,7 @@ def test_methods_of_a_transaction_refuse_what_they_cannot_use(tmp_path: Path) ->
             none_of("session", tx.session)
             none_of("defer, name", lambda given: tx.defer(given, "SELECT 1"))
             none_of("on_committed", tx.on_committed)
+            none_of("on_completed", tx.on_completed)
         none_of("run", tm.run)
         none_of("recover", lambda given: tm.recover(timeout=given), int, float)
     bank.dispose()
