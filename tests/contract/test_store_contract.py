@@ -15,7 +15,7 @@ import pytest
 from fix_rig_cassandra import CassandraStoreRig
 from fix_store_rigs import StoreRig
 from placing import find_placement, set_placement
-from waiting import arrived, seen
+from waiting import PATIENCE, arrived, seen
 
 from regionkit import (
     BOUNDED,
@@ -375,11 +375,13 @@ def test_without_tables_reads_and_writes_work(store_rig: StoreRig) -> None:
         return s.last_route.region, found
 
     topology = store_rig.topology()
-    with RegionKit(topology, local=HERE, bookmark_keys=[KEY]) as kit:
+    # the first block of each kit connects: on a busy machine that takes Cassandra's driver longer than the usual deadline
+    patient = {"read_deadline": PATIENCE, "write_deadline": PATIENCE}
+    with RegionKit(topology, local=HERE, bookmark_keys=[KEY], profile=patient) as kit:
         with kit.session() as s, s.write("orders") as db:
             do.put(db, "a", "old")
         arrived(kit, store_rig, "old")
-        with RegionKit(topology, local=HERE, bookmark_keys=[KEY]) as other:
+        with RegionKit(topology, local=HERE, bookmark_keys=[KEY], profile=patient) as other:
             with store_rig.held() if holds(store_rig) else contextlib.nullcontext():
                 with kit.session() as s:
                     with s.write("orders") as db:

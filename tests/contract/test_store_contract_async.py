@@ -14,7 +14,7 @@ import pytest
 from fix_rig_cassandra import CassandraStoreRig
 from fix_store_rigs import StoreRig
 from placing_async import find_placement, set_placement
-from waiting_async import arrived, seen
+from waiting_async import PATIENCE, arrived, seen
 
 from regionkit import (
     BOUNDED,
@@ -374,11 +374,13 @@ async def test_without_tables_reads_and_writes_work(store_rig: StoreRig) -> None
         return s.last_route.region, found
 
     topology = store_rig.topology()
-    async with AsyncRegionKit(topology, local=HERE, bookmark_keys=[KEY]) as kit:
+    # the first block of each kit connects: on a busy machine that takes Cassandra's driver longer than the usual deadline
+    patient = {"read_deadline": PATIENCE, "write_deadline": PATIENCE}
+    async with AsyncRegionKit(topology, local=HERE, bookmark_keys=[KEY], profile=patient) as kit:
         async with kit.session() as s, s.write("orders") as db:
             await do.put(db, "a", "old")
         await arrived(kit, store_rig, "old")
-        async with AsyncRegionKit(topology, local=HERE, bookmark_keys=[KEY]) as other:
+        async with AsyncRegionKit(topology, local=HERE, bookmark_keys=[KEY], profile=patient) as other:
             with store_rig.held() if holds(store_rig) else contextlib.nullcontext():
                 async with kit.session() as s:
                     async with s.write("orders") as db:
