@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from threading import Thread
 from typing import Any, NamedTuple
 
@@ -14,11 +15,12 @@ from sqlalchemy.exc import DBAPIError
 
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
-from regionkit.errors import RegionUnavailable
+from regionkit.errors import RegionUnavailable, TransactionAborted
 from regionkit.messaging import SqlRecords, idempotent
 from regionkit.messaging.consumer import Consumer
 from regionkit.messaging.inboxes.sql import SqlInbox
 from regionkit.messaging.sources.memory import MemoryQueue
+from regionkit.transactions import FilesParticipant, SqlDecisionLog, TransactionManager
 
 PATIENT = 30.0
 MESSAGES = 40
@@ -192,3 +194,34 @@ def test_an_idempotent_function_says_which_right_is_missing(account: Account) ->
     account.grant("regionkit_rk_idempotency")
     assert (pay(1), pay(1), runs) == (1, 1, [1])
     records.close()
+
+
+def test_a_transaction_aborts_where_its_log_may_not_be_written(account: Account, data_path: Path) -> None:
+    """Nothing was decided, whoever is asked says which right is missing, and it goes on when that is there."""
+
+    def manager(engine: Engine) -> TransactionManager:
+        log = SqlDecisionLog(engine, unsafe_async_replica=True)  # the servers of tests do not flush
+        parts = {name: FilesParticipant(name, data_path / name, unsafe_place=True) for name in ("a", "b")}
+        return TransactionManager(namespace="shop", log=log, participants=parts)
+
+    def write(tm: TransactionManager, value: bytes) -> None:
+        with tm.begin(timeout=10.0) as tx:
+            for name in ("a", "b"):
+                tx.session(name).put("paid.txt", value)
+
+    with manager(account.owner) as tm:
+        tm.create_tables()
+    account.grant("shop_rk")
+    with manager(account.engine) as tm:
+        write(tm, b"1")
+        account.revoke("shop_rk_tpc_log")
+        with pytest.raises(TransactionAborted, match=r"lacks .*(INSERT|SELECT).* on .*shop_rk_tpc_log") as aborted:
+            write(tm, b"2")
+        assert aborted.value.committed == "no"
+        with pytest.raises(RegionUnavailable, match=r"GRANT .*SELECT.* ON .*shop_rk_tpc_log"):
+            tm.recover(timeout=10.0)
+        account.grant("shop_rk_tpc_log")
+        tm.recover(timeout=10.0)
+        assert [(data_path / name / "paid.txt").read_bytes() for name in ("a", "b")] == [b"1", b"1"]
+        write(tm, b"3")
+        assert [(data_path / name / "paid.txt").read_bytes() for name in ("a", "b")] == [b"3", b"3"]

@@ -21,6 +21,8 @@ TABLE_DENIED = (1142, 1143)
 """ER_TABLEACCESS_DENIED_ERROR, ER_COLUMNACCESS_DENIED_ERROR."""
 _POSTGRES = re.compile(r"(schema|table|relation|view|sequence|database) \"?([\w.-]+)\"?$")
 _MARIADB = re.compile(r"(\w[\w ]*?) command denied to user (\S+) for (?:table|column) (?:.* in table )?([`'\w.$-]+)")
+_BEGINNINGS = ("SET", "BEGIN", "START")
+"""First words of a message of several statements."""
 _WALSENDER = ("start walsender", "start WAL sender", "REPLICATION attribute")
 _NO_LINE = "no pg_hba.conf entry for replication connection"
 
@@ -66,10 +68,13 @@ def _of_postgres(said: str, verb: str, table: str) -> tuple[str, str]:
 
 
 def _verb(error: BaseException) -> str:
-    """What the statement does: its first word. What has none is a question of regionkit's own."""
+    """What the statement does: its first word. What has none is a question of regionkit's own; of a message of several nobody
+    knows which one.
+    """
     statement: Any = getattr(error, "statement", None)
     words = str(statement or "SELECT").split(None, 1)
-    return words[0].upper() if words else "SELECT"
+    first = words[0].upper() if words else "SELECT"
+    return first if first not in _BEGINNINGS else "SELECT, INSERT, UPDATE, DELETE"
 
 
 def _database(context: SqlContext) -> str:
