@@ -211,7 +211,7 @@ def test_a_bound_holds_at_each_statement(kit: RegionKit, rig: Rig) -> None:
         assert s.last_route is not None
         assert s.last_route.region == "ap-northeast-2"
         with rig.held(), pytest.raises(StaleRead, match="during a read block"):
-            with s.read("orders", consistency=BOUNDED(0.8)) as db:
+            with s.read("orders", consistency=BOUNDED(0.8), timeout=20.0) as db:
                 db.execute(text("SELECT 1"))
                 with kit.session() as writer:
                     with writer.write("orders") as writing:

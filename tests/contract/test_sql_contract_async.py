@@ -210,7 +210,7 @@ async def test_a_bound_holds_at_each_statement(kit: AsyncRegionKit, rig: Rig) ->
         assert s.last_route is not None
         assert s.last_route.region == "ap-northeast-2"
         with rig.held(), pytest.raises(StaleRead, match="during a read block"):
-            async with s.read("orders", consistency=BOUNDED(0.8)) as db:
+            async with s.read("orders", consistency=BOUNDED(0.8), timeout=20.0) as db:
                 await db.execute(text("SELECT 1"))
                 async with kit.session() as writer:
                     async with writer.write("orders") as writing:

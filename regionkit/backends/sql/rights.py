@@ -33,19 +33,19 @@ def lacking(context: SqlContext, error: BaseException, table: str = "") -> Regio
     `table`: that it was about, for a server that does not say so in English.
     """
     code = code_of(error)
+    if code != INSUFFICIENT_PRIVILEGE and code not in TABLE_DENIED:
+        return None  # its words are not asked for: an error of the application's may have none
     said = first_line(error)
     if code == INSUFFICIENT_PRIVILEGE:
         right, grant = _of_postgres(said, _verb(error), table)
         account = _account(context, reads=right.startswith(("SELECT", "USAGE")))
         return lacks_right(context, right, f"{grant} TO {account}; as the owner of it or a superuser.", said)
-    if code in TABLE_DENIED:
-        found = _MARIADB.search(said)
-        verb, account, name = found.groups() if found else (_verb(error), _account(context), table)
-        name = name.replace("`", "").replace("'", "")
-        if "." not in name:  # MySQL names the table alone
-            name = f"{_database(context)}{name}"
-        return lacks_right(context, f"{verb} on {name}", f"GRANT {verb} ON {name} TO {account};", said)
-    return None
+    found = _MARIADB.search(said)
+    verb, account, name = found.groups() if found else (_verb(error), _account(context), table)
+    name = name.replace("`", "").replace("'", "")
+    if "." not in name:  # MySQL names the table alone
+        name = f"{_database(context)}{name}"
+    return lacks_right(context, f"{verb} on {name}", f"GRANT {verb} ON {name} TO {account};", said)
 
 
 def lacking_own(context: SqlContext, error: BaseException) -> RegionUnavailable | None:
