@@ -148,7 +148,7 @@ def test_a_clock_that_is_set_changes_neither_order_nor_ages(stepped: Any, tmp_pa
     with cache_of(cell) as cache:
         before = cache.put("a", {"n": 1})
         buffer = cache.back._parts.buffer  # type: ignore[union-attr]
-        [claimed] = buffer.claim(10, 1.0, 20.0).records
+        [claimed] = buffer.claim(10, 1.0, 20.0, os.urandom(16)).records
         cache.put("b", {"n": 1})
         step(hour)
         after = cache.put("a", {"n": 2})
@@ -156,11 +156,11 @@ def test_a_clock_that_is_set_changes_neither_order_nor_ages(stepped: Any, tmp_pa
         assert cache.get("a") == {"n": 2}
         assert cache.buffer().oldest < 60.0
         assert buffer.ack([claimed])[0].value == "again"
-        names = {one.record.key for one in buffer.claim(10, 1.0, 20.0).records}
+        names = {one.record.key for one in buffer.claim(10, 1.0, 20.0, os.urandom(16)).records}
         assert names == {"a", "b"}
 
         def due() -> bool:
-            return {one.record.key for one in buffer.claim(10, 1.0, 20.0).records} == {"a", "b"}
+            return {one.record.key for one in buffer.claim(10, 1.0, 20.0, os.urandom(16)).records} == {"a", "b"}
 
         wait_until(due, 20.0)  # not after an hour
         step(0)
