@@ -253,6 +253,9 @@ def test_cases_of_an_inbox_of_claims(ward: MongoWard, redis_server: Any) -> None
         consumer.handler("order.placed", effect="external", attempts=1, on_in_doubt="hospital")(send)
         queue.publish([(None, encode(numbered("a", 1)))], soon())
         done = consumer.run(until_idle=0.5)
-        [case] = Hospital(ward.db, namespace=inbox.cases.backing.namespace).cases()
+        hospital = Hospital(ward.db, namespace=inbox.cases.backing.namespace)
+        [case] = hospital.cases()
+        hospital.close()
+        queue.close()
         assert (done.parked, case.reason) == (1, "failed") and "no such address" in case.error
         inbox.close()

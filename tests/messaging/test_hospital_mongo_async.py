@@ -252,6 +252,9 @@ async def test_cases_of_an_inbox_of_claims(ward: MongoWard, redis_server: Any) -
         consumer.handler("order.placed", effect="external", attempts=1, on_in_doubt="hospital")(send)
         await queue.publish([(None, encode(numbered("a", 1)))], soon())
         done = await consumer.run(until_idle=0.5)
-        [case] = await AsyncHospital(ward.db, namespace=inbox.cases.backing.namespace).cases()
+        hospital = AsyncHospital(ward.db, namespace=inbox.cases.backing.namespace)
+        [case] = await hospital.cases()
+        await hospital.close()
+        await queue.close()
         assert (done.parked, case.reason) == (1, "failed") and "no such address" in case.error
         await inbox.close()
