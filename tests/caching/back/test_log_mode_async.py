@@ -557,7 +557,7 @@ async def test_what_does_not_go_together_is_refused_early(accounts: Any) -> None
     for options, said in (
         ({"sink": rows, "coalesce": False}, "one row a key"),
         ({"sink": log}, "in order"),
-        ({"sink": call, "coalesce": 0}, "no bool"),
+        ({"sink": call, "coalesce": 0}, "True or False"),
         ({"sink": call, "coalesce": False, "on_full": ("write-through",)}, "overtake"),
     ):
         with pytest.raises(ConfigurationError, match=said):
