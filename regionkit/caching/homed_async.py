@@ -2,10 +2,10 @@
 
 1. A key's puts go to the buffer in the home region of the key; its row is written in that home. So each home has a cache of its
    own, whose name ends in digits that stand for the home: its epochs are given out there, and no other buffer writes its rows.
-2. What is asked of no key (`buffer`, `dirty`, `parked`, `flush()`, ...) is asked of all homes at once. One that does not answer
-   raises its error when all have been asked; keys of other homes are not concerned.
-3. A flusher works for all homes, or for those that it is told: no value waits for a region that runs none. A home that does not
-   answer when it starts is tried again in the background; where none answers, it does not start.
+2. A call without a key (`buffer`, `dirty`, `parked`, `flush()`, ...) asks all homes at once. If one does not answer, its error
+   is raised when all have been asked. A call with a key asks only the home of that key.
+3. A flusher works for all homes, unless it is given some of them: so no value waits for a region without a flusher. If a home
+   does not answer at the start, the flusher tries it again in the background; if no home answers, it does not start.
 """
 
 from __future__ import annotations
@@ -301,13 +301,7 @@ class AsyncHomedCache(Generic[V]):
 
     def subscribe(self, hook: Hook) -> Callable[[], None]:
         """As `AsyncCache.subscribe`; events name the cache of the home."""
-        ends = [cache.subscribe(hook) for cache in self.by_home.values()][:1]  # a kit's caches share their hooks
-
-        def end() -> None:
-            for one in ends:
-                one()
-
-        return end
+        return next(iter(self.by_home.values())).subscribe(hook)  # a kit's caches share their hooks
 
     def status(self) -> dict[str, Any]:
         """What it has done so far: sums over its homes."""

@@ -39,6 +39,7 @@ from regionkit.caching import (
 from regionkit.caching.homed import HomedCache, homed_name
 from regionkit.core.concurrency import sleep
 from regionkit.errors import CacheError, ConfigurationError, UnknownHome, UsageError
+from regionkit.events import BufferOpened
 
 IS_ASYNC = False
 SEOUL, OREGON = "seoul", "oregon"
@@ -146,9 +147,11 @@ def test_a_put_is_buffered_and_written_in_the_home_of_its_key(places: Places, se
 
 
 def test_a_flusher_works_for_all_homes(places: Places) -> None:
-    """Also from a region that is far from one; or for those that it is told."""
+    """Also from a region that is far from one; or for the homes that it is given. Each event is heard once."""
     with RegionKit(places.topology, local=SEOUL) as kit:
         cache = homed(kit, max_age=0.2)
+        heard: list[Any] = []
+        end = cache.subscribe(heard.append)
         kit.create_tables()
         with cache.flusher(drain=5.0):
             for home in (SEOUL, OREGON):
@@ -163,6 +166,12 @@ def test_a_flusher_works_for_all_homes(places: Places) -> None:
             for home in (SEOUL, OREGON):
                 cache.put(f"{home}:f", {"id": f"{home}:f", "name": "again"})
         assert (places.row(SEOUL, "seoul:f"), places.row(OREGON, "oregon:f")) == (SEOUL, "again")
+        opened = [event.cache for event in heard if isinstance(event, BufferOpened)]
+        assert sorted(opened) == sorted(one.name for one in cache.by_home.values())
+        end()
+        count = len(heard)
+        cache.by_home[SEOUL].back._parts.open(anew=True)  # type: ignore[union-attr]
+        assert len(heard) == count
         with pytest.raises(UsageError, match="no home 'mars'"):
             cache.flusher(homes=["mars"])
 

@@ -38,6 +38,7 @@ from regionkit.caching import (
 from regionkit.caching.homed_async import AsyncHomedCache, homed_name
 from regionkit.core.concurrency_async import asleep
 from regionkit.errors import CacheError, ConfigurationError, UnknownHome, UsageError
+from regionkit.events import BufferOpened
 
 IS_ASYNC = True
 SEOUL, OREGON = "seoul", "oregon"
@@ -145,9 +146,11 @@ async def test_a_put_is_buffered_and_written_in_the_home_of_its_key(places: Plac
 
 
 async def test_a_flusher_works_for_all_homes(places: Places) -> None:
-    """Also from a region that is far from one; or for those that it is told."""
+    """Also from a region that is far from one; or for the homes that it is given. Each event is heard once."""
     async with AsyncRegionKit(places.topology, local=SEOUL) as kit:
         cache = homed(kit, max_age=0.2)
+        heard: list[Any] = []
+        end = cache.subscribe(heard.append)
         await kit.create_tables()
         async with cache.flusher(drain=5.0):
             for home in (SEOUL, OREGON):
@@ -162,6 +165,12 @@ async def test_a_flusher_works_for_all_homes(places: Places) -> None:
             for home in (SEOUL, OREGON):
                 await cache.put(f"{home}:f", {"id": f"{home}:f", "name": "again"})
         assert (places.row(SEOUL, "seoul:f"), places.row(OREGON, "oregon:f")) == (SEOUL, "again")
+        opened = [event.cache for event in heard if isinstance(event, BufferOpened)]
+        assert sorted(opened) == sorted(one.name for one in cache.by_home.values())
+        end()
+        count = len(heard)
+        await cache.by_home[SEOUL].back._parts.open(anew=True)  # type: ignore[union-attr]
+        assert len(heard) == count
         with pytest.raises(UsageError, match="no home 'mars'"):
             cache.flusher(homes=["mars"])
 

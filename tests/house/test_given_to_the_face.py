@@ -216,7 +216,7 @@ ODD: tuple[Any, ...] = (None, 5, 1.5, True, "\ud800", b"x", [], {}, object())
 
 
 def none_of(name: str, call: Callable[[Any], Any], *takes: type) -> None:
-    """Each is refused by an error of ours; those of a type in `takes` may be taken."""
+    """Each is refused by an error of ours. Only values of a type in `takes` may be accepted."""
     for wrong in ODD:
         try:
             call(wrong)

@@ -261,7 +261,7 @@ class BinlogNode(Node):
 
     @abc.abstractmethod
     def _may_follow(self, primary: Any, *, was_primary: bool) -> bool:
-        """Whether the primary may have all that this node has; it is told where to begin."""
+        """Whether the primary may have all that this node has. Sets where replication begins."""
 
     @abc.abstractmethod
     def _position(self) -> str:
