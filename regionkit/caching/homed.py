@@ -37,6 +37,7 @@ V = TypeVar("V")
 T = TypeVar("T")
 K = TypeVar("K", bound=CacheKey)
 
+IS_ASYNC = False
 DIGITS = 4
 """Of a home in the name of its cache: a store has a handful of homes, and a name 22 characters."""
 LONGEST_NAME = 22 - DIGITS - 1
@@ -226,6 +227,10 @@ class HomedCache(Generic[V]):
         if key is not None:
             return (self.of(key)).flush(key, timeout=timeout)
         found = self._each(lambda cache: cache.flush(timeout=timeout))
+        if not IS_ASYNC:  # threads that are asked at once do not have the caller's session
+            for cache, flushed in zip(self.by_home.values(), found, strict=True):
+                if flushed.clean and cache.back is not None:
+                    cache.back.flushed()
         return Flushed(all(found), sum(one.dirty for one in found), sum(one.parked for one in found))
 
     def buffer(self) -> BufferState:

@@ -36,6 +36,7 @@ V = TypeVar("V")
 T = TypeVar("T")
 K = TypeVar("K", bound=CacheKey)
 
+IS_ASYNC = True
 DIGITS = 4
 """Of a home in the name of its cache: a store has a handful of homes, and a name 22 characters."""
 LONGEST_NAME = 22 - DIGITS - 1
@@ -227,6 +228,10 @@ class AsyncHomedCache(Generic[V]):
         if key is not None:
             return await (await self.of(key)).flush(key, timeout=timeout)
         found = await self._each(lambda cache: cache.flush(timeout=timeout))
+        if not IS_ASYNC:  # threads that are asked at once do not have the caller's session
+            for cache, flushed in zip(self.by_home.values(), found, strict=True):
+                if flushed.clean and cache.back is not None:
+                    await cache.back.flushed()
         return Flushed(all(found), sum(one.dirty for one in found), sum(one.parked for one in found))
 
     async def buffer(self) -> BufferState:

@@ -134,6 +134,7 @@ def test_a_put_is_buffered_and_written_in_the_home_of_its_key(places: Places, se
         assert places.row(OREGON, "oregon:a") == "one" and places.row(SEOUL, "seoul:a") is None
         with there.session() as session:
             assert (theirs.flush()).clean
+            assert all([session.seen_of("carts", home) for home in (SEOUL, OREGON)])
             bookmark = session.bookmark()
         with here.session(bookmark=bookmark) as session, session.read("carts", key="seoul:a", core=True) as db:
             assert (db.execute(select(TABLE.c.name).where(TABLE.c.id == "seoul:a"))).scalar() == "uno"

@@ -133,6 +133,7 @@ async def test_a_put_is_buffered_and_written_in_the_home_of_its_key(places: Plac
         assert places.row(OREGON, "oregon:a") == "one" and places.row(SEOUL, "seoul:a") is None
         async with there.session() as session:
             assert (await theirs.flush()).clean
+            assert all([await session.seen_of("carts", home) for home in (SEOUL, OREGON)])
             bookmark = await session.bookmark()
         async with here.session(bookmark=bookmark) as session, session.read("carts", key="seoul:a", core=True) as db:
             assert (await db.execute(select(TABLE.c.name).where(TABLE.c.id == "seoul:a"))).scalar() == "uno"

@@ -78,6 +78,10 @@ class Back:
                 f"the sink of cache {self._parts.cache.name!r} does not answer.", why=f"{down}.", retryable=True
             ) from down
 
+    def flushed(self) -> None:
+        """Rows were written: in a kit the current session has seen them."""
+        self._parts.flushed()
+
     def forget_here(self, key: Any) -> None:
         """What this process has of a key is not what there is."""
         self._parts.cache.teller.told(canonical(key))

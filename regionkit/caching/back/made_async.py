@@ -77,6 +77,10 @@ class AsyncBack:
                 f"the sink of cache {self._parts.cache.name!r} does not answer.", why=f"{down}.", retryable=True
             ) from down
 
+    async def flushed(self) -> None:
+        """Rows were written: in a kit the current session has seen them."""
+        await self._parts.flushed()
+
     async def forget_here(self, key: Any) -> None:
         """What this process has of a key is not what there is."""
         self._parts.cache.teller.told(canonical(key))
